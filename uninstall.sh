@@ -18,6 +18,7 @@ readonly UNIT=/etc/systemd/system/$SERVICE
 readonly ETC=/etc/lxc_autoscale
 readonly STATE=/var/lib/lxc_autoscale
 readonly LOG=/var/log/lxc_autoscale
+readonly GUESTS=/etc/pve
 readonly LEDGERS=/etc/pve/priv/lxc_autoscale
 readonly LOCK=/run/lock/lxc_autoscale.lock
 readonly RUN=/run/lxc_autoscale
@@ -94,6 +95,13 @@ release() {
       'may be low still; a restart of the container puts it right'
 }
 
+# What write_notes has written, of the guests of this node.
+notes() {
+  grep -qsxF '#<!-- lxc-autoscale -->' "$GUESTS"/{lxc,qemu-server}/*.conf || return 0
+  "$BIN" release --notes ||
+    say '  The notes of guests named above still have a block of lxc-autoscale; edit them by hand'
+}
+
 # Links are ours where they lead to our directory.
 remove_links() {
   local place
@@ -161,6 +169,7 @@ main() {
   fi
   systemctl disable --quiet --now "$SERVICE" 2>/dev/null || true
   release
+  notes
   remove
   tell_what_is_left
 }

@@ -30,6 +30,8 @@ export interface BackupPurpose extends AllocationDiff {
   readonly reason: string;
   /** The id of the backup that a rollback by hand goes to. */
   readonly rollbackTo?: string;
+  /** Only the notes of the guest are changed. */
+  readonly notes?: true;
 }
 
 export type BackupOutcome =

@@ -19,6 +19,8 @@ import type { ProcessContext } from './context.ts';
 
 /** Creates the channels of a configuration. Loaded only if a channel is configured. */
 
+/** Where an administrator of Proxmox VE puts templates of notifications. */
+const TEMPLATES = '/etc/pve/notification-templates/default';
 const QUEUE_FILE = '/var/lib/lxc_autoscale/messages.json';
 
 export async function limitsOf(
@@ -47,7 +49,10 @@ export async function channelsOf(
   }
   if (notify.ntfy !== undefined) channels.push(ntfy(notify.ntfy, limits));
   if (notify.webhook !== undefined) channels.push(webhook(notify.webhook, limits));
-  if (notify.proxmox) {
+  if (notify.proxmox === 'lxc-autoscale') {
+    const { pveNotify } = await import('../notify/pve-notify.ts');
+    channels.push(pveNotify(context.paths.at(TEMPLATES), context.env));
+  } else if (notify.proxmox === 'system-mail') {
     channels.push(proxmox((mail, stop) => handToSendmail(mail, context.env, stop)));
   }
   return channels;

@@ -37,11 +37,10 @@ export interface NotificationsOptions {
   readonly known?: () => readonly DaemonState[];
 }
 
-const isWanted = ({ notify }: Config): boolean =>
-  notify.proxmox ||
-  [notify.gotify, notify.email, notify.ntfy, notify.webhook, notify.uptimeKuma].some(
-    (channel) => channel !== undefined,
-  );
+const isWanted = ({ notify }: Config): boolean => {
+  const { gotify, email, ntfy, webhook, uptimeKuma, proxmox } = notify;
+  return [gotify, email, ntfy, webhook, uptimeKuma, proxmox].some((one) => one !== undefined);
+};
 
 const NOTHING_SENT: ReadonlyMap<string, MessengerCounts> = new Map();
 

@@ -66,6 +66,8 @@ export interface Arguments {
   readonly http: boolean;
   /** What becomes of the link in the notes of the datacenter; undefined: nothing. */
   readonly note: 'add' | 'remove' | undefined;
+  /** What `write_notes` has written is removed. */
+  readonly notes: boolean;
   /** The file that is migrated. */
   readonly oldFile: string | undefined;
   readonly measureSeconds: number;

@@ -147,6 +147,7 @@ function argumentsOf(
     yaml: values.yaml ?? false,
     http: values.http ?? false,
     note: values['remove-note'] ? 'remove' : values['add-note'] ? 'add' : undefined,
+    notes: values.notes ?? false,
     oldFile: subject.file,
     measureSeconds: numeric(measure) ?? DEFAULT_MEASURE_SECONDS,
     yes: values.yes ?? false,

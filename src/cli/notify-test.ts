@@ -45,7 +45,9 @@ export async function notifyTest(given: Arguments, context: ProcessContext): Pro
     const delivery = await send(new AbortController().signal);
     const said = plainText(mask(delivery.said));
     stdout.write(`${name}: ${delivery.ok ? 'sent' : 'FAILED'}: ${said}\n`);
-    allSent &&= delivery.ok;
+    const problem = delivery.ok ? delivery.problem : undefined;
+    if (problem !== undefined) stdout.write(`${name}: PROBLEM: ${plainText(mask(problem))}\n`);
+    allSent &&= delivery.ok && problem === undefined;
   }
   return allSent ? EXIT.fine : EXIT.failure;
 }

@@ -39,6 +39,7 @@ export const OPTIONS = {
   http: { type: 'boolean' },
   'add-note': { type: 'boolean' },
   'remove-note': { type: 'boolean' },
+  notes: { type: 'boolean' },
   for: { type: 'string', value: 'N' },
   yes: { type: 'boolean' },
   at: { type: 'string', value: 'TIME' },

@@ -72,6 +72,7 @@ function containerPolicy(
       manualHoldMs: secondsToMs(values.manual_hold_seconds),
     },
     scaling: values.scaling_mode,
+    ...(values.write_notes && { writesNotes: true as const }),
     ...(values.scale.length === 1 && {
       only: values.scale[0] === 'cpu' ? ('cores' as const) : ('memory' as const),
     }),

@@ -4,6 +4,7 @@ import type { Vmid } from '../core/units.ts';
 import {
   type HoursOfDay,
   MAIL_ADDRESS,
+  PROXMOX_TYPES,
   readEvents,
   readHours,
   readSeverity,
@@ -219,6 +220,9 @@ const containerKeys = {
   vm_memory_unplug: yesOrNo(
     'Whether memory modules of virtual machines are taken out again, one at a time',
   ).usually(false),
+  write_notes: yesOrNo(
+    'Whether the last change of a guest is written in its notes, beside what is there',
+  ).usually(false),
   behaviour: oneOf(
     BEHAVIOURS,
     'How large the steps are: conservative halves them, aggressive doubles them',
@@ -360,9 +364,13 @@ const channelKeys = {
   uptime_kuma_url: webAddress(
     'Push URL of an Uptime Kuma monitor, called after each cycle; empty: none',
   ).usually(''),
-  notify_proxmox: yesOrNo(
-    "Whether messages go to the node's own notification system, as mail to root",
-  ).usually(false),
+  notify_proxmox: yesOrNo("Whether messages go to the node's own notification system").usually(
+    false,
+  ),
+  notify_proxmox_type: oneOf(
+    PROXMOX_TYPES,
+    'What matchers there see: system-mail (a mail to root), or lxc-autoscale with its severity',
+  ).usually('system-mail'),
 };
 
 /** Which messages are sent, and when. */

@@ -1,7 +1,7 @@
 import type { EventKind, MessageChannel, Severity } from '../core/notify/event.ts';
 import type { ContainerPolicy, HostPolicy } from '../core/policy.ts';
 import type { Milliseconds, Vmid } from '../core/units.ts';
-import type { Weekday } from './notify-values.ts';
+import type { PROXMOX_TYPES, Weekday } from './notify-values.ts';
 import type { Settings } from './settings.ts';
 
 /** The configuration as the program uses it: read once, checked as a whole, deeply frozen. */
@@ -96,7 +96,8 @@ export interface NotifyConfig {
   readonly ntfy: { readonly url: string; readonly token: string } | undefined;
   readonly webhook: WebhookConfig | undefined;
   readonly uptimeKuma: { readonly url: string } | undefined;
-  readonly proxmox: boolean;
+  /** undefined: nothing goes to the notifications of the node. */
+  readonly proxmox: (typeof PROXMOX_TYPES)[number] | undefined;
   readonly rules: Readonly<Record<MessageChannel, MessageRules>>;
   readonly perHour: number;
   readonly caFile: string | undefined;

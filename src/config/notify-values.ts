@@ -10,6 +10,9 @@ import { isBlank } from './read-values.ts';
 
 /** What the values of the keys on messages mean. Total: what makes no sense is handed back. */
 
+/** What a message is to the matchers of Proxmox VE. */
+export const PROXMOX_TYPES = ['system-mail', 'lxc-autoscale'] as const;
+
 /** One value for all channels (at ''), or one for each channel that is named. */
 export type PerChannel<T> = ReadonlyMap<MessageChannel | '', T>;
 

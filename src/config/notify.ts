@@ -88,7 +88,7 @@ export function notifyConfig(values: Values): NotifyConfig {
             ...(isPut(values.webhook_format) && { put: true }),
           },
     uptimeKuma: values.uptime_kuma_url === '' ? undefined : { url: values.uptime_kuma_url },
-    proxmox: values.notify_proxmox,
+    proxmox: values.notify_proxmox ? values.notify_proxmox_type : undefined,
     rules,
     perHour: values.notify_per_hour,
     caFile: values.notify_ca_file === '' ? undefined : values.notify_ca_file,

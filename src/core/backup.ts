@@ -27,8 +27,13 @@ export interface MadeFor extends AllocationDiff {
 /**
  * `change`: from before a change by the loop. `rollback`: from before a rollback by hand.
  * `half-done`: from the middle of a change that failed, before its first half was taken back.
+ * `notes`: from before the last change was written in the notes; of these only the newest stays.
  */
-export type BackupKind = 'change' | 'rollback' | 'half-done';
+export type BackupKind = 'change' | 'rollback' | 'half-done' | 'notes';
+
+/** What lies between two changes takes nothing back. */
+export const isBetweenChanges = ({ madeFor }: StoredBackup): boolean =>
+  madeFor.ok && (madeFor.value.kind === 'half-done' || madeFor.value.kind === 'notes');
 
 const ID =
   /^([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})\.([0-9]{3})Z-([0-9a-f]{8})$/;

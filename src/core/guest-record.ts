@@ -49,6 +49,8 @@ export interface GuestRecord {
   /** A machine's last change, as long as it may have left something for the next start. */
   unsettled: Unsettled | undefined;
   lastChange: LastChange | undefined;
+  /** What was written in its notes; undefined: nothing that is known. */
+  noted: Noted | undefined;
   /** Why it is skipped, as the log said last: it says so once. */
   loggedSkip: string | undefined;
   /** Since when it is not listed; see `away.ts`. */
@@ -204,6 +206,16 @@ export interface Unsettled {
   readonly sinceMs: Milliseconds;
 }
 
+/** Of `write_notes`. */
+export interface Noted {
+  /** Our block is in its notes, as far as is known. */
+  readonly isThere: boolean;
+  /** Why it is not as it should be, as the log said last: it says so once. */
+  readonly problem?: string;
+  /** When it is tried again to remove it. */
+  readonly retryMs?: Milliseconds;
+}
+
 export interface LastChange {
   readonly wallMs: Milliseconds;
   /** `cores 2 -> 4 cores, since ...` */
@@ -238,6 +250,7 @@ export function newGuestRecord(): GuestRecord {
     intended: undefined,
     unsettled: undefined,
     lastChange: undefined,
+    noted: undefined,
     loggedSkip: undefined,
     awaySinceMs: undefined,
     aside: {},

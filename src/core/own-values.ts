@@ -7,7 +7,7 @@ import {
   pick,
   withDiff,
 } from './allocation.ts';
-import type { StoredBackup } from './backup.ts';
+import { isBetweenChanges, type StoredBackup } from './backup.ts';
 import { type GuestIdentity, isSameGuest } from './identity.ts';
 import type { GuestConfig } from './observation.ts';
 import type { Reading } from './reading.ts';
@@ -80,4 +80,4 @@ export function ownValues(now: GuestConfig, own: readonly StoredBackup[]): OwnVa
 const isLink = (
   backup: StoredBackup,
 ): backup is StoredBackup & { readonly config: Extract<Reading<GuestConfig>, { ok: true }> } =>
-  backup.config.ok && !(backup.madeFor.ok && backup.madeFor.value.kind === 'half-done');
+  backup.config.ok && !isBetweenChanges(backup);

@@ -86,6 +86,8 @@ export interface ContainerPolicy {
   readonly scaling: ScalingMode;
   /** The one resource that is scaled; left out: both are. */
   readonly only?: Resource;
+  /** Whether its last change stands in its notes. */
+  readonly writesNotes?: true;
   readonly boost: BoostPolicy;
   /** 1 to 100: where memory is scarce, the higher one is served first. */
   readonly priority: number;

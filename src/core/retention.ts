@@ -31,15 +31,23 @@ export function surplusBackups(
   // The one just made counts as the newest, even if the clock has gone back.
   const others = newestFirst(backups.filter(({ id }) => id !== current));
   const firsts = firstOfEachGuest(backups);
-  const newest = others.slice(0, ALWAYS_KEPT - 1);
-  const young = others.filter(({ takenAtMs }) => nowMs - takenAtMs <= keepMs);
+  const changes = others.filter((each) => !isOfNotes(each));
+  const newest = changes.slice(0, ALWAYS_KEPT - 1);
+  const young = changes.filter(({ takenAtMs }) => nowMs - takenAtMs <= keepMs);
   const kept = new Set(newest);
   for (const each of [...sparse(young, nowMs), ...young.filter(isOfLastDay(nowMs))]) {
     if (kept.size + 1 >= keep) break;
     if (!firsts.has(each)) kept.add(each);
   }
+  const ofNotes = backups.find(({ id }) => id === current);
+  const [newestOfNotes] = ofNotes && isOfNotes(ofNotes) ? [] : others.filter(isOfNotes);
+  if (newestOfNotes !== undefined) kept.add(newestOfNotes);
   return others.filter((each) => !kept.has(each) && !firsts.has(each));
 }
+
+/** They come after each change, and take back none: of all of them the newest stays. */
+const isOfNotes = ({ madeFor }: StoredBackup): boolean =>
+  madeFor.ok && madeFor.value.kind === 'notes';
 
 const isOfLastDay =
   (nowMs: Milliseconds) =>

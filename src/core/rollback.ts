@@ -1,5 +1,5 @@
 import { type Allocation, differing, pick, resourceOf } from './allocation.ts';
-import { parseBackupId, type StoredBackup } from './backup.ts';
+import { isBetweenChanges, parseBackupId, type StoredBackup } from './backup.ts';
 import { withUnit } from './explain.ts';
 import { memoryNeed } from './guards.ts';
 import type { CgroupSample, GuestConfig } from './observation.ts';
@@ -70,8 +70,7 @@ const precedesChange = ({ madeFor }: StoredBackup): boolean =>
   !madeFor.ok || madeFor.value.kind === 'change';
 
 /** The first thing that is done to a guest may be a rollback, to the values of another one. */
-const precedesAll = ({ madeFor }: StoredBackup): boolean =>
-  !madeFor.ok || madeFor.value.kind !== 'half-done';
+const precedesAll = (backup: StoredBackup): boolean => !isBetweenChanges(backup);
 
 /** Why there is nothing to go back to, as the end of a sentence that begins with the container. */
 export function explainNoBackup(

@@ -64,6 +64,8 @@ export interface SavedGuest {
   readonly intended?: Maybe<Intended>;
   readonly unsettled?: Maybe<Unsettled>;
   readonly lastChange?: Maybe<LastChange>;
+  /** That our block is in its notes. */
+  readonly noted?: Maybe<boolean>;
   readonly life?: Maybe<SavedLife>;
   readonly cores?: Maybe<SavedResource>;
   readonly memory?: Maybe<SavedResource>;
@@ -125,7 +127,7 @@ export function toSaved(
 function savedGuest(record: GuestRecord): SavedGuest {
   const { identity, grantMib, failure, oomFloor, known, given, intended, unsettled, lastChange } =
     record;
-  const { shortages, day, aside } = record;
+  const { shortages, day, aside, noted } = record;
   const { sample, pendingCores, startedMs, oomKillMs, heldBackMs } = record.life;
   const { shrinkRetry, shrunk } = record.life;
   return {
@@ -138,6 +140,7 @@ function savedGuest(record: GuestRecord): SavedGuest {
     intended,
     unsettled,
     lastChange,
+    noted: noted?.isThere === true ? true : undefined,
     shortages,
     day,
     aside: asideOf(aside),
@@ -195,6 +198,7 @@ export function takeOver(
     const { identity, grantMib, known, given, shortages, day, intended, lastChange } = guest;
     Object.assign(record, { identity, grantMib, known, given, shortages, day });
     Object.assign(record, { intended, lastChange });
+    record.noted = guest.noted === true ? { isThere: true } : undefined;
     Object.assign(record.aside, asideOf(guest.aside ?? {}, !isOtherBoot));
     if (isOtherBoot) takeFromOtherBoot(record, guest, saved, instant);
     else takeFromThisBoot(record, guest, instant);

@@ -42,6 +42,8 @@ export interface ActContext {
   readonly save?: (() => string | undefined) | undefined;
   /** Is told how each change went that was tried. */
   readonly told?: ((planned: PlannedChange, result: ChangeResult) => void) | undefined;
+  /** Is told what has come about, as it was read back. */
+  readonly came?: (came: PlannedChange) => void;
 }
 
 export interface ActCounts {
@@ -128,7 +130,7 @@ async function actOn(
   world: World,
   state: LoopState,
   planned: PlannedChange,
-  { cycle, observed, headroom, hands, stop, save, told }: ActContext,
+  { cycle, observed, headroom, hands, stop, save, told, came }: ActContext,
 ): Promise<keyof ActCounts | undefined> {
   logIntent(world, planned, hands === undefined);
   if (hands === undefined) {
@@ -177,6 +179,8 @@ async function actOn(
   logResult(world, state, carried, result, cycle);
   remember(world, state, carried, result, config.value);
   if (result.unwritable !== undefined) noticeRefusal(world, state, result.unwritable);
+  if (isDone) came?.(carried);
+  else if (result.inForce !== undefined) came?.(whatCame(carried, result.inForce));
   if (isDone) return 'done';
   return result.kind === 'overtaken' ? undefined : 'failed';
 }

@@ -5,7 +5,7 @@ import { type Headroom, headroomAfter } from '../core/headroom.ts';
 import { type LoopState, recordOf, runningGuests } from '../core/loop-state.ts';
 import type { GuestConfig } from '../core/observation.ts';
 import { holdAll, type Pause } from '../core/pause.ts';
-import { type Plan, plan } from '../core/plan.ts';
+import { type Plan, type PlannedChange, plan } from '../core/plan.ts';
 import type { HostPolicy, Management } from '../core/policy.ts';
 import { givenTo, poolAfter, poolBefore } from '../core/pool.ts';
 import type { Missing } from '../core/reading.ts';
@@ -18,6 +18,7 @@ import { recordDrift } from './drift.ts';
 import { framed } from './framed-log.ts';
 import { guardMemory } from './guard-memory.ts';
 import { letGoLeft } from './hold-down.ts';
+import { keepNotes } from './keep-notes.ts';
 import { dropLeft } from './left-pending.ts';
 import { logBlind, logPlan, logPool, logStart, logTimes } from './log-cycle.ts';
 import { noticeConnection } from './notice-connection.ts';
@@ -141,6 +142,7 @@ export async function runCycle(
     timed('explain', () => logPlan(world, state, available, verdicts.skipped, planned));
   }
 
+  const came = new Map<Vmid, PlannedChange>();
   const context = {
     cycle: state.cycle,
     observed: observed.value,
@@ -150,6 +152,7 @@ export async function runCycle(
     save,
     hands: dryRun ? undefined : world.hands,
     told: asking?.told,
+    came: (each: PlannedChange) => void came.set(each.vmid, each),
   };
   const counts = await timed('act', () => act(world, state, planned.changes, context));
   if (settings.guards === true && !dryRun) {
@@ -158,6 +161,8 @@ export async function runCycle(
     const guarding = { manage, skipped, urgent, changed, pause: state.pause };
     await timed('guard', () => guardMemory(world, state, containers, guarding));
   }
+  const noting = { manage, containers, came, urgent, stop };
+  if (!dryRun) await keepNotes(world, state, noting);
   logPool(frame, 'Final', poolAfter(pool, given, givenTo(runningGuests(state), hostCpus)));
   if (urgent === undefined) rememberRefused(state, planned);
   const known = { observed: observed.value, verdicts, planned, available };

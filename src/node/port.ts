@@ -186,6 +186,8 @@ export interface SetRequest extends Partial<Allocation> {
   readonly unplugs?: true;
   /** Keys that wait for the next start and are to be dropped; asked for alone. */
   readonly revert?: readonly string[];
+  /** The whole of its notes, '' for none; asked for alone. */
+  readonly notes?: string;
 }
 
 export type CommandOutcome =

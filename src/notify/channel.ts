@@ -17,7 +17,12 @@ export interface Letter {
 
 /** What became of it, with what the other side said. */
 export type Delivery =
-  | { readonly ok: true; readonly said: string }
+  | {
+      readonly ok: true;
+      readonly said: string;
+      /** It was taken, and does not arrive everywhere. */
+      readonly problem?: string;
+    }
   | {
       readonly ok: false;
       readonly said: string;

@@ -212,11 +212,15 @@ export class Messenger {
     if (delivery.ok) {
       line.queue = delivered(line.queue, one, nowMs);
       line.sent += 1;
-      const again = line.trouble === undefined ? '' : ' again';
+      const again = line.trouble === undefined || delivery.problem !== undefined ? '' : ' again';
       const said = `Message sent${again} by ${name}; answer: ${delivery.said}`;
       if (again === '') log.debug(said);
       else log.info(said);
-      line.trouble = undefined;
+      const { problem } = delivery;
+      if (problem !== undefined && line.trouble !== problem) {
+        log.warn(`A message by ${name} does not arrive everywhere: ${problem}`);
+      }
+      line.trouble = problem;
       this.#save();
       return;
     }

@@ -3,10 +3,11 @@ import { plainText } from '../core/plain-text.ts';
 import type { Channel } from './channel.ts';
 import { mailText } from './mail-text.ts';
 
-export type MailHandedOver = { readonly ok: true } | { readonly ok: false; readonly why: string };
-
 /** Hands a mail over to the node's own mail system, for the local root. */
-export type HandOver = (mail: string, stop: AbortSignal) => Promise<MailHandedOver>;
+export type HandOver = (
+  mail: string,
+  stop: AbortSignal,
+) => Promise<{ readonly ok: true } | { readonly ok: false; readonly why: string }>;
 
 /**
  * The node's own notification system. Its API sends nothing but tests; what it takes is mail to the

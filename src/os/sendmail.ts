@@ -1,77 +1,18 @@
-import { spawn } from 'node:child_process';
-import { searchPath } from './executable-files.ts';
-import { errorCode } from './os-error.ts';
-
-/** Mail from this node to itself, through the program that every mail system brings. */
-
-export type HandedOver = { readonly ok: true } | { readonly ok: false; readonly why: string };
-
-const TIME_LIMIT_MS = 20_000;
-const MAX_SAID = 1000;
+import { type HandedOver, handOver } from './hand-over.ts';
 
 /**
- * Hands a mail over to `sendmail`, for the local root. It has a process group of its own, and takes
- * none of the places that commands on containers wait for. Never rejects.
+ * Hands a mail for the local root over to `sendmail`, which every mail system brings. Never
+ * rejects.
  */
-export function handToSendmail(
+export const handToSendmail = (
   mail: string,
   env: Readonly<Record<string, string | undefined>>,
   stop: AbortSignal,
-): Promise<HandedOver> {
-  return new Promise((resolve) => {
-    // -i: a line with only a dot in it does not end the mail.
-    const child = spawn('sendmail', ['-i', 'root'], {
-      env: { PATH: searchPath(env), LC_ALL: 'C.UTF-8' },
-      cwd: '/',
-      detached: true,
-      stdio: ['pipe', 'ignore', 'pipe'],
-    });
-    let said = '';
-    let end: string | undefined;
-    const endGroup = (why: string) => (): void => {
-      end ??= why;
-      if (child.pid !== undefined) tryToKill(child.pid);
-    };
-    const timer = setTimeout(
-      endGroup(`it took more than ${TIME_LIMIT_MS / 1000} s`),
-      TIME_LIMIT_MS,
-    );
-    const onStop = endGroup('given up, since the daemon stops');
-    const answer = (handed: HandedOver): void => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', onStop);
-      resolve(handed);
-    };
-    child.once('error', (error) => answer({ ok: false, why: whyNotStarted(error) }));
-    child.stderr.on('data', (chunk: Buffer) => {
-      if (said.length < MAX_SAID) said += chunk.toString('utf8');
-    });
-    child.once('exit', (code, signal) => {
-      child.stderr.destroy();
-      if (end === undefined && code === 0) return answer({ ok: true });
-      const how = end ?? (signal === null ? `exit code ${code}` : `ended by ${signal}`);
-      const words = said.trim() === '' ? '' : `: ${said.trim()}`;
-      answer({ ok: false, why: `sendmail failed (${how})${words}` });
-    });
-    // It may end without reading all of it, which its exit code then tells.
-    child.stdin.on('error', () => {});
-    child.stdin.end(mail);
-    stop.addEventListener('abort', onStop, { once: true });
-    if (stop.aborted) onStop();
-  });
-}
+): Promise<HandedOver> => handOver(SENDMAIL, mail, env, stop);
 
-function tryToKill(leaderPid: number): void {
-  try {
-    process.kill(-leaderPid, 'SIGKILL');
-  } catch {
-    // It has ended by itself.
-  }
-}
-
-function whyNotStarted(error: unknown): string {
-  if (errorCode(error) === 'ENOENT') {
-    return 'there is no sendmail on this node; install a mail system such as postfix';
-  }
-  return `sendmail could not be started: ${error instanceof Error ? error.message : String(error)}`;
-}
+const SENDMAIL = {
+  file: 'sendmail',
+  // -i: a line with only a dot in it does not end the mail.
+  args: ['-i', 'root'],
+  whereFrom: 'install a mail system such as postfix',
+};

@@ -91,8 +91,12 @@ export function machineResource(machine: Machine, vmid: number, { main }: VmConf
 }
 
 /** A configuration of a virtual machine in the form of one of a container. */
-const asGuestConf = ({ main, pending }: VmConf): Pick<GuestConf, 'main' | 'pending'> => ({
-  main: { description: [], values: main, raw: [] },
+const asGuestConf = ({
+  description,
+  main,
+  pending,
+}: VmConf): Pick<GuestConf, 'main' | 'pending'> => ({
+  main: { description: description.map((line) => line.slice(1)), values: main, raw: [] },
   pending: { description: [], values: pending, raw: [] },
 });
 
@@ -103,7 +107,10 @@ export function machineConfigJson(conf: VmConf, digest: string, isCurrent: boole
   const all = { ...settingsJson(main), ...waiting };
   // Its memory comes as text.
   const memory = all['memory'] === undefined ? {} : { memory: `${all['memory']}` };
-  return { ...all, ...memory, digest };
+  const about = all['description'];
+  // White space at its end is not kept.
+  const description = typeof about === 'string' && { description: about.trimEnd() };
+  return { ...all, ...memory, ...description, digest };
 }
 
 export const machinePendingJson = (conf: VmConf, digest: string): readonly object[] =>

@@ -15,6 +15,7 @@ export interface ParameterRule {
   readonly type: 'integer' | 'number' | 'boolean' | 'string';
   readonly min?: number;
   readonly max?: number;
+  readonly maxLength?: number;
 }
 
 export interface CommandShape {

@@ -31,8 +31,10 @@ interface OptionRule {
   readonly type: 'integer' | 'number' | 'boolean' | 'string';
   readonly min?: number;
   readonly max?: number;
+  readonly maxLength?: number;
 }
 
+export const notes: OptionRule = { type: 'string', maxLength: 8192 };
 const text: OptionRule = { type: 'string' };
 const flag: OptionRule = { type: 'boolean' };
 
@@ -45,7 +47,7 @@ const SETTINGS: Readonly<Record<string, OptionRule>> = {
   cpulimit: { type: 'number', min: 0, max: 8192 },
   cpuunits: { type: 'integer', min: 0, max: 500_000 },
   debug: flag,
-  description: text,
+  description: notes,
   features: text,
   hookscript: text,
   hostname: text,
@@ -75,7 +77,12 @@ export function settingRule(key: string): OptionRule | undefined {
 
 /** The sentence with which Proxmox refuses a value, or undefined when it is fine. */
 export function valueProblem(rule: OptionRule, value: string): string | undefined {
-  if (rule.type === 'string') return undefined;
+  if (rule.type === 'string') {
+    const { maxLength = Number.POSITIVE_INFINITY } = rule;
+    return [...value].length > maxLength
+      ? `value may only be ${maxLength} characters long`
+      : undefined;
+  }
   if (rule.type === 'boolean') {
     if (/^(?:0|1|on|off|yes|no|true|false)$/i.test(value)) return undefined;
     return `type check ('boolean') failed - got '${value}'`;

@@ -9,7 +9,7 @@ import {
   parseArguments,
   verificationFailure,
 } from './command-line.ts';
-import { digestOf } from './guest-conf.ts';
+import { descriptionLines, digestOf, notes } from './guest-conf.ts';
 import type { VmContext } from './qm-context.ts';
 import { DISK_WORKS } from './qm-disks.ts';
 import { rows, type VmConf, vmValues } from './vm-conf.ts';
@@ -26,7 +26,7 @@ const SETTINGS: Readonly<Record<string, ParameterRule>> = {
   cpulimit: { type: 'number', min: 0, max: 128 },
   cpuunits: { type: 'integer', min: 1, max: 262_144 },
   delete: text,
-  description: text,
+  description: notes,
   digest: text,
   hotplug: text,
   memory: text,
@@ -39,7 +39,7 @@ const SETTINGS: Readonly<Record<string, ParameterRule>> = {
   tags: text,
   vcpus: count,
 };
-const NOT_STORED = new Set(['delete', 'digest', 'revert']);
+const NOT_STORED = new Set(['delete', 'description', 'digest', 'revert']);
 /** What a running machine takes over at once, whatever `hotplug` says. */
 const LIVE = new Set(['cpulimit', 'cpuunits', 'description', 'name', 'shares', 'tags']);
 
@@ -230,6 +230,9 @@ class Setting {
     this.#said = said;
     for (const key of listed(options.get('revert'))) this.#revert(key);
     for (const key of listed(options.get('delete'))) this.#delete(key);
+    const about = options.get('description');
+    // Pending for a moment, and then in force, whether it runs or not.
+    if (about !== undefined) this.#conf.description = descriptionOf(about, this.#context);
     for (const [key, value] of options) if (!NOT_STORED.has(key)) pending.set(key, value);
     this.#save();
     for (const key of [...pending.keys()].sort()) {
@@ -259,6 +262,7 @@ class Setting {
   #delete(key: string): void {
     const { main, pending } = this.#conf;
     pending.delete(key);
+    if (key === 'description') this.#conf.description = [];
     const { vms } = this.#context.machine;
     const isLive = !vms.isUp(this.#vmid) || LIVE.has(key) || key === 'balloon';
     if (!isLive && main.has(key)) {
@@ -346,6 +350,9 @@ class Setting {
     this.#problems.set(key, `hotplug problem - ${inner}`);
   }
 }
+
+const descriptionOf = (text: string, { utf8 }: VmContext): readonly string[] =>
+  descriptionLines(text, utf8).map((line) => `#${line}`);
 
 /** What is left without the last module, and which module that is. */
 function moduleBelow(memoryMib: number): { readonly mib: number; readonly index: number } {

@@ -1,4 +1,5 @@
 import { milliseconds } from '../core/units.ts';
+import { changeOf, whatIsWrongWith } from '../node/guests/lxc-change.ts';
 import { failureWords } from '../node/pct-words.ts';
 import type { CommandOutcome, SetRequest } from '../node/port.ts';
 import type { Answer } from './command-line.ts';
@@ -29,6 +30,8 @@ export async function virtualSet(
   cancel?: AbortSignal,
 ): Promise<CommandOutcome> {
   const { sleep, commandMs } = parts;
+  const wrong = whatIsWrongWith(request);
+  if (wrong !== undefined) return { kind: 'not-started', message: wrong };
   const takesMs = fault?.kind === 'slow' ? fault.delayMs : commandMs;
   await sleep(takesMs * BEFORE_WORK);
   if (cancel?.aborted) {
@@ -89,17 +92,10 @@ async function work(
   );
 }
 
-function optionsOf({ cores, cpuLimit, memoryMib, digest }: SetRequest): Map<string, string> {
-  const options = new Map<string, string>();
-  const remove: string[] = [];
-  for (const [key, value] of [['cores', cores] as const, ['cpulimit', cpuLimit] as const]) {
-    if (value === null) remove.push(key);
-    else if (value !== undefined) options.set(key, String(value));
-  }
-  if (memoryMib !== undefined) options.set('memory', String(memoryMib));
-  if (remove.length > 0) options.set('delete', remove.join(','));
-  options.set('digest', digest);
-  return options;
+function optionsOf(request: SetRequest): Map<string, string> {
+  const { set, remove } = changeOf(request);
+  const deleted = remove.length > 0 ? [['delete', remove.join(',')] as const] : [];
+  return new Map([...set, ...deleted, ['digest', request.digest]]);
 }
 
 const outcomeOf = ({ exit, stderr }: Answer): CommandOutcome =>

@@ -2,7 +2,7 @@
 
 export interface VmConf {
   /** The lines of the description, with their `#`. */
-  readonly description: readonly string[];
+  description: readonly string[];
   readonly main: Map<string, string>;
   /** Changes that wait for the next start. */
   readonly pending: Map<string, string>;

@@ -115,6 +115,7 @@ function readDescription(path: string): Reading<MadeFor> {
 /** Of the copies that the loop makes, only those from before a change name values. */
 function kindOf(about: Readonly<Record<string, unknown>>): MadeFor['kind'] {
   if (about['rollbackTo'] !== undefined) return 'rollback';
+  if (about['notes'] === true) return 'notes';
   const named = [about['cores'], about['cpuLimit'], about['memoryMib']];
   return named.every((value) => value === undefined) ? 'half-done' : 'change';
 }

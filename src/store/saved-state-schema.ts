@@ -119,6 +119,7 @@ const guest = z.object({
   intended: maybe(intended),
   unsettled: maybe(z.object({ keys: z._default(z.array(z.string()), []), sinceMs: number })),
   lastChange: maybe(z.object({ wallMs: moment, text: z.string(), status: z.string() })),
+  noted: maybe(z.boolean()),
   life: maybe(life),
   cores: maybe(resource),
   memory: maybe(resource),

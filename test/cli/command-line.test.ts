@@ -52,6 +52,7 @@ const NOTHING: Arguments = {
   oldFile: undefined,
   measureSeconds: 60,
   yes: false,
+  notes: false,
 };
 
 const IN_SECONDS = ', in seconds or with a unit (s, m, h or d)';

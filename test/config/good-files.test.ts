@@ -82,7 +82,7 @@ const EXPECTED_DEFAULTS: Config = {
     ntfy: undefined,
     webhook: undefined,
     uptimeKuma: undefined,
-    proxmox: false,
+    proxmox: undefined,
     perHour: 60,
     caFile: undefined,
     weekly: undefined,

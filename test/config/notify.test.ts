@@ -33,7 +33,7 @@ describe('the keys on messages', () => {
       ntfy: { url: 'https://ntfy.sh/x', token: '' },
       webhook: { url: 'http://h', token: 'w', body: '' },
       uptimeKuma: { url: 'http://k/api/push/x' },
-      proxmox: true,
+      proxmox: 'system-mail',
       caFile: '/ca',
     });
   });

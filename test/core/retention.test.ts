@@ -113,4 +113,17 @@ describe('which backups stay', () => {
     }));
     expect(hours(keptOf(made, { keep: 3 }))).toEqual([6, 7, 8]);
   });
+
+  it('keeps the newest copy from before notes were written, and counts none of them', () => {
+    const ofNotes = (hour: number): StoredBackup => ({
+      ...backup(hour * HOUR_MS + 60_000),
+      madeFor: present({ kind: 'notes', reason: 'why' }),
+    });
+    const pairs = Array.from({ length: 12 }, (_, hour) => [hour, ofNotes(hour)]).flat();
+    const kept = keptOf(pairs, { keep: 20 });
+    expect(kept.filter(({ madeFor }) => madeFor.ok && madeFor.value.kind === 'notes')).toHaveLength(
+      1,
+    );
+    expect(kept).toHaveLength(13);
+  });
 });

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { plant } from '../node/local/world.ts';
 import { AUTHORITY_FILE } from '../notify/certificate.ts';
 import { httpServer, type TestServer } from '../notify/http-server.ts';
 import { proxyServer } from '../notify/proxy-server.ts';
+import { PVE_MODULES } from '../notify/pve-modules.ts';
 import { smtpServer } from '../notify/smtp-server.ts';
 import { PATIENCE_MS } from '../patience.ts';
 import { calm, hungry, NodeUnderTest } from './node-under-test.ts';
@@ -153,6 +155,38 @@ describe('messages of the daemon', () => {
     const [heartbeat] = web.got.filter(({ url }) => url.includes('status=up'));
     expect(heartbeat?.url).toMatch(/msg=\d\+changes\+done/);
     for (const secret of [login.password, 'kuma-token']) expect(under.log()).not.toContain(secret);
+  });
+
+  it('go to the notifications of Proxmox VE with their severity', async () => {
+    const under = await NodeUnderTest.create([hungry(101)]);
+    under.node.onCommand(() => ({ kind: 'fail', exit: 255, stderr: 'CT is locked\n' }));
+    plant(under.root, PVE_MODULES);
+    const perl = join(under.node.binDirectory, 'perl');
+    const script = `#!/bin/sh\nexec /usr/bin/perl -I'${under.root}/lib' "$@"\n`;
+    writeFileSync(perl, script, { mode: 0o755 });
+    const sent = (): readonly Record<string, unknown>[] =>
+      readFileSync(join(under.root, 'sent.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    under.configure(yaml('notify_proxmox: True', 'notify_proxmox_type: lxc-autoscale'));
+    expect(await under.run(['notify-test', 'proxmox'])).toEqual({
+      code: 0,
+      stdout: 'proxmox: sent: handed over to the notifications of this node\n',
+      stderr: '',
+    });
+    expect(sent()).toMatchObject([{ severity: 'info', fields: { type: 'lxc-autoscale' } }]);
+    const daemon = under.start(['daemon']);
+    await until(() => sent().some(({ severity }) => severity === 'error'), 'an error');
+    expect(sent().at(-1)).toMatchObject({ subject: expect.stringContaining('1 failed') });
+
+    writeFileSync(join(under.root, 'broken-target'), '');
+    const tested = await under.run(['notify-test', 'proxmox']);
+    expect(tested.code).toBe(1);
+    expect(tested.stdout).toMatch(/^proxmox: PROBLEM: could not notify via target `mail-to-root`/m);
+    daemon.signal('SIGTERM');
+    await daemon.ended;
+    expect(under.log()).toMatch(/message by proxmox does not arrive everywhere: could not notify/);
   });
 
   it('survive kill -9, and wait until a server is there', async () => {

@@ -71,6 +71,21 @@ describe.skipIf(process.getuid?.() !== 0)('uninstall.sh after a daemon that was 
     expect(readFileSync(highOf(under), 'utf8')).toBe(before);
   });
 
+  it('takes its block out of the notes of guests', async () => {
+    const under = await NodeUnderTest.create([calm(101), calm(102)]);
+    const conf = (): string => readFileSync(join(under.root, 'etc/pve/lxc/101.conf'), 'utf8');
+    const plain = conf();
+    const line = '#lxc-autoscale, 2026-11-30 01%3A50 UTC%3A memory from 1 to 2 MB, since so';
+    const block = `#<!-- lxc-autoscale -->\n${line}\n#<!-- /lxc-autoscale -->\n`;
+    under.node.editConfig(101, (text) => `#mine\n#\n${block}${text}`);
+    under.node.start();
+    const path = `export PATH=${under.node.binDirectory}:$PATH`;
+    const outcome = await run('bash', ['-c', `${path}; ${installed(under, ours(under))}`]);
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    expect(outcome.stdout).toContain('101 (ct101): its last change was removed from its notes.\n');
+    expect(conf()).toBe(`#mine\n${plain}`);
+  });
+
   it('says so where the program cannot do it any more', async () => {
     const under = await NodeUnderTest.create([calm(101)]);
     await killedInMidChange(under);

@@ -1,6 +1,7 @@
 import { type Allocation, allocationOf, isSameCpuLimit } from '../../src/core/allocation.ts';
 import { CONTROLLERS } from '../../src/core/capabilities.ts';
 import type { FailureWhy } from '../../src/core/failure-why.ts';
+import { notesLines } from '../../src/core/guest-notes.ts';
 import type { LineFacts } from '../../src/core/log-line.ts';
 import type { ManualHold } from '../../src/core/manual-hold.ts';
 import type {
@@ -21,6 +22,7 @@ import {
   cores as toCores,
   type Vmid,
 } from '../../src/core/units.ts';
+import { whatIsWrongWith } from '../../src/node/guests/lxc-change.ts';
 import type {
   CommandOutcome,
   GuardAnswer,
@@ -56,6 +58,8 @@ export interface FakeContainer {
   life?: Partial<CgroupLife>;
   lifeMissing?: Missing;
   limitMib: number | undefined;
+  /** Lines of its configuration, with their `#`. */
+  notes?: readonly string[];
   /** Of the kernel, where that is not what is configured; null: none. */
   liveCpuLimit?: number | null | undefined;
   /** Cores that it keeps busy. */
@@ -159,7 +163,10 @@ export class FakeNode {
   }
 
   /** What a `pct set` that works does. The cpuset follows later; see `rebalance`. */
-  apply({ vmid: id, cores, cpuLimit, memoryMib, digest, revert }: SetRequest): CommandOutcome {
+  apply(request: SetRequest): CommandOutcome {
+    const { vmid: id, cores, cpuLimit, memoryMib, digest, revert, notes } = request;
+    const wrong = notes === undefined ? undefined : whatIsWrongWith(request);
+    if (wrong !== undefined) return { kind: 'not-started', message: wrong };
     const found = this.containers.get(id);
     if (found === undefined) return refusal('gone', 'the guest is no longer on this node');
     if (found.config.lock !== undefined) return refusal('locked', 'CT is locked');
@@ -170,6 +177,11 @@ export class FakeNode {
     if (revert !== undefined) {
       const pendingKeys = found.config.pendingKeys.filter((key) => !revert.includes(key));
       this.write(id, { pendingKeys });
+      return { kind: 'done' };
+    }
+    if (notes !== undefined) {
+      found.notes = notesLines(notes);
+      this.write(id, {});
       return { kind: 'done' };
     }
     // A value that the configuration has already is not brought to the kernel once more.
@@ -248,7 +260,8 @@ export class FakeNode {
     const found = this.containers.get(id);
     if (found === undefined) return missing('absent', `${id}.conf is not there`);
     if (found.configMissing !== undefined) return found.configMissing;
-    return present({ config: found.config, content: Buffer.from(found.config.digest) });
+    const text = [...(found.notes ?? []), found.config.digest].join('\n');
+    return present({ config: found.config, content: Buffer.from(text) });
   }
 
   /** It is in force as soon as it is configured, but for what a test says. */

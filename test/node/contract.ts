@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Capabilities } from '../../src/core/capabilities.ts';
+import { notesIn } from '../../src/core/guest-notes.ts';
 import { guestState } from '../../src/core/guest-state.ts';
 import type { CgroupSample, GuestConfig } from '../../src/core/observation.ts';
 import { bytesToMib, mib, mibToBytes, type Vmid } from '../../src/core/units.ts';
@@ -111,6 +112,11 @@ class Observer {
     const file = this.node.eyes.guests.read(id);
     if (!file.ok) throw new Error(file.detail);
     return file.value.config;
+  }
+
+  notes(): string | undefined {
+    const file = this.node.eyes.guests.read(ID);
+    return file.ok ? notesIn(file.value.content) : undefined;
   }
 
   sample(id: Vmid = ID): CgroupSample {
@@ -300,6 +306,16 @@ function setting(make: Make): void {
     expect(cgroups.cpuLimit(ID)).toEqual({ ok: true, value: undefined });
   });
 
+  it('notes, byte for byte, and takes them away again', async () => {
+    const one = await make();
+    const before = one.config();
+    for (const notes of ['- 100 %25: **ü** 😀\t\\ \'"$(x)`\n\n  <!-- a -->\nlast', '--notes', '']) {
+      expect(await one.set({ notes })).toEqual({ kind: 'done' });
+      expect(one.notes()).toBe(notes);
+    }
+    expect({ ...one.config(), digest: '' }).toEqual({ ...before, digest: '' });
+  });
+
   it('a memory guard, where it has a way to it, until it is taken back', async () => {
     const { node: made } = await make();
     const guards = made.hands.memoryGuards;
@@ -338,6 +354,18 @@ function refusals(make: Make): void {
     });
     expect(one.all()).toEqual(before);
     expect(one.node.eyes.guests.quorum()).toEqual({ ok: true, value: why !== 'no-quorum' });
+  });
+
+  it('notes that were written on another configuration, or are no notes', async () => {
+    const one = await make();
+    const { digest } = one.config();
+    expect(await one.set({ cores: 3 })).toEqual({ kind: 'done' });
+    expect(await one.set({ notes: 'x', digest })).toMatchObject({ why: 'modified' });
+    for (const notes of ['x\0y', 'x'.repeat(8193)]) {
+      expect(await one.set({ notes })).toMatchObject({ kind: 'not-started' });
+    }
+    expect(await one.set({ notes: 'x', cores: 2 })).toMatchObject({ kind: 'not-started' });
+    expect(one.notes()).toBe('');
   });
 
   it('what was decided on another configuration, and changes nothing', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { notesIn } from '../../src/core/guest-notes.ts';
 import { guestState } from '../../src/core/guest-state.ts';
 import type { CgroupSample, GuestConfig } from '../../src/core/observation.ts';
 import { bytes, bytesToMib, mib, type Vmid } from '../../src/core/units.ts';
@@ -269,6 +270,19 @@ function setting(make: Make): void {
     const one = await make();
     expect(await one.set({ memoryMib: mib(3072) }, PLUGGED)).toEqual({ kind: 'done' });
     expect(one.config(PLUGGED)).toMatchObject({ memoryMib: 3072, assignedMib: 3072 });
+  });
+
+  it('notes, with nothing pending, and takes them away again', async () => {
+    const one = await make();
+    for (const notes of ['# web: 100 %\n\n<!-- a --> ü', '']) {
+      expect(await one.set({ notes })).toEqual({ kind: 'done' });
+      const file = one.eyes.guests.read(ID);
+      expect(file.ok && notesIn(file.value.content)).toBe(notes);
+      expect(one.pending(ID)).toEqual([]);
+    }
+    const { digest } = one.config();
+    expect(await one.set({ cores: 3 })).toEqual({ kind: 'done' });
+    expect(await one.set({ notes: 'x', digest })).toMatchObject({ kind: 'failed' });
   });
 
   it('what the guest refuses waits for the next start, and is dropped', async () => {

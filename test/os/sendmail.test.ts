@@ -26,7 +26,7 @@ describe('a mail to root', () => {
   it('is handed over whole', async () => {
     const { directory, env } = sendmail('echo "$@" >arguments; cat >mail');
     const mail = `Subject: x\r\n\r\n${'line\r\n.\r\n'.repeat(20_000)}`;
-    expect(await handToSendmail(mail, env, NEVER)).toEqual({ ok: true });
+    expect(await handToSendmail(mail, env, NEVER)).toEqual({ ok: true, said: '' });
     expect(readFileSync(join(directory, 'mail'), 'utf8')).toBe(mail);
     expect(readFileSync(join(directory, 'arguments'), 'utf8')).toBe('-i root\n');
   });

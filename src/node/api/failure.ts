@@ -2,7 +2,7 @@ import type { FailureWhy } from '../../core/failure-why.ts';
 import { plainText } from '../../core/plain-text.ts';
 import type { HttpAnswer } from '../../os/http-send.ts';
 import { failureWords } from '../pct-words.ts';
-import { grantCommand } from './privileges.ts';
+import { appendCommand, grantCommand, LEAST_PRIVILEGES } from './privileges.ts';
 
 /** Why the REST API of Proxmox VE did not do what it was asked, each kind with a name. */
 
@@ -106,5 +106,9 @@ function deniedWords(said: string, asker: Asker): string {
   const [, path, privilege] = CHECK.exec(said) ?? [];
   if (path === undefined || privilege === undefined) return `${asker} may not do this: ${said}`;
   const privileges = privilege.replaceAll('|', ' or ');
-  return `${asker} lacks ${privileges} on ${path}; grant it with: ${grantCommand(path, asker)}`;
+  const grant = grantCommand(path, asker);
+  const all = privilege.split('|');
+  const isInRole = all.some((one) => LEAST_PRIVILEGES.includes(one));
+  const commands = isInRole ? grant : `${appendCommand(all[0] ?? '')} && ${grant}`;
+  return `${asker} lacks ${privileges} on ${path}; grant it with: ${commands}`;
 }

@@ -1,3 +1,4 @@
+import { notesLines } from '../../core/guest-notes.ts';
 import type { GuestConfig } from '../../core/observation.ts';
 import { missing, present, type Reading } from '../../core/reading.ts';
 import { parseGuestConfig } from '../guests/lxc-conf.ts';
@@ -49,10 +50,10 @@ const HEADINGS = { lxc: '[pve:pending]', qemu: '[PENDING]' } as const;
 const OTHERS: ReadonlySet<string> = new Set(['digest', 'description', 'lxc']);
 
 function linesOf(settings: Row): readonly string[] {
-  const description = textOf(settings['description'])?.replace(/\n$/, '').split('\n') ?? [];
+  const notes = textOf(settings['description'])?.replace(/\n+$/, '') ?? '';
   const raw = Array.isArray(settings['lxc']) ? settings['lxc'] : [];
   return [
-    ...description.map((line) => `#${line}`),
+    ...notesLines(notes),
     ...Object.entries(settings)
       .filter(([key]) => !OTHERS.has(key))
       .map(([key, value]) => `${key}: ${value}`)

@@ -7,7 +7,7 @@ export const ROLE = 'LxcAutoscale';
 export const LOOKS = { guests: 'VM.Audit', nodes: 'Sys.Audit' } as const;
 const LIMITS = ['VM.Config.CPU', 'VM.Config.Memory'] as const;
 
-export const LEAST_PRIVILEGES = [LOOKS.guests, ...LIMITS, LOOKS.nodes];
+export const LEAST_PRIVILEGES: readonly string[] = [LOOKS.guests, ...LIMITS, LOOKS.nodes];
 
 /** On guests, besides looking: groups and clones are made, started, stopped and destroyed too. */
 export const SCALES = [...LIMITS, 'VM.Allocate', 'VM.Clone', 'VM.PowerMgmt', 'VM.Snapshot'];
@@ -23,6 +23,10 @@ export function grantCommand(path: string, asker: string): string {
   const whom = asker.includes('!') ? `--tokens '${asker}'` : `--users '${asker}'`;
   return `pveum acl modify ${path} ${whom} --roles ${ROLE}`;
 }
+
+/** A privilege that not everybody needs, such as that for `write_notes`. */
+export const appendCommand = (privilege: string): string =>
+  `pveum role modify ${ROLE} --privs ${privilege} --append 1`;
 
 /** Makes a user, and a token of it that may do no more than the role. */
 export const setupCommands = (user: string, token: string): readonly string[] => [

@@ -1,4 +1,5 @@
 import { isEmpty, LEAST_MEMORY_MIB, MOST_CORES, roundCpuLimit } from '../../core/allocation.ts';
+import { LONGEST_NOTES } from '../../core/guest-notes.ts';
 import type { SetRequest } from '../port.ts';
 
 /** A change of a container in the settings of Proxmox VE, however they get there. */
@@ -9,8 +10,10 @@ export interface LxcChange {
 }
 
 /** Of a running container `cpulimit: 0` fails; to delete the line is what lifts the limit. */
-export function changeOf({ cores, cpuLimit, memoryMib }: SetRequest): LxcChange {
+export function changeOf({ cores, cpuLimit, memoryMib, notes }: SetRequest): LxcChange {
   const set = new Map<string, string>();
+  if (notes === '') return { set, remove: ['description'] };
+  if (notes !== undefined) set.set('description', notes);
   if (typeof cores === 'number') set.set('cores', String(cores));
   if (typeof cpuLimit === 'number') set.set('cpulimit', String(roundCpuLimit(cpuLimit)));
   if (memoryMib !== undefined) set.set('memory', String(memoryMib));
@@ -18,10 +21,19 @@ export function changeOf({ cores, cpuLimit, memoryMib }: SetRequest): LxcChange 
   return { set, remove: lines.filter((line) => line !== '') };
 }
 
+export const NO_NOTES = 'no such notes can be handed over to Proxmox VE';
+
+/** An argument has no end in it, and what is longer than Proxmox VE takes is never cut. */
+export const areNotes = (notes: string): boolean =>
+  !notes.includes('\0') && [...notes].length <= LONGEST_NOTES;
+
 /** What Proxmox VE would refuse anyway, or would take for something else. */
 export function whatIsWrongWith(request: SetRequest): string | undefined {
-  const { cores, cpuLimit, memoryMib, digest } = request;
-  if (isEmpty(request)) return 'nothing is to be changed';
+  const { cores, cpuLimit, memoryMib, digest, notes } = request;
+  if (!isEmpty(request) === (notes !== undefined)) {
+    return notes === undefined ? 'nothing is to be changed' : 'notes are written alone';
+  }
+  if (notes !== undefined && !areNotes(notes)) return NO_NOTES;
   if (
     typeof cores === 'number' &&
     !(Number.isInteger(cores) && cores >= 1 && cores <= MOST_CORES)

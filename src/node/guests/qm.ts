@@ -3,6 +3,7 @@ import type { GuestConfig } from '../../core/observation.ts';
 import { KEYS_THAT_ARE_SET, MACHINE_KEYS, memoryKeys, stillPending } from '../../core/pending.ts';
 import type { Vmid } from '../../core/units.ts';
 import type { SetRequest } from '../port.ts';
+import { areNotes, NO_NOTES } from './lxc-change.ts';
 
 /** What is asked of a virtual machine, in the words that `qm set` and the API have in common. */
 
@@ -28,7 +29,7 @@ export const qmArguments = (vmid: Vmid, settings: ReadonlyMap<string, string>): 
  * @param config as it is now, with the digest of the request
  */
 export function machineChange(config: GuestConfig, request: SetRequest): MachineChange {
-  const { digest, revert } = request;
+  const { digest, revert, notes } = request;
   const no = (why: string): MachineChange => ({ ok: false, why });
   const { reaches } = config;
   if (reaches === undefined) return no('it is no virtual machine');
@@ -39,6 +40,12 @@ export function machineChange(config: GuestConfig, request: SetRequest): Machine
     const keys = stillPending(config, revert).filter((key) => KEYS_THAT_ARE_SET.has(key));
     if (keys.length === 0 || !isEmpty(request)) return no('there is nothing to revert');
     settings.set('revert', keys.join(','));
+    return whole();
+  }
+  if (notes !== undefined) {
+    if (!isEmpty(request) || !areNotes(notes)) return no(NO_NOTES);
+    if (notes === '') settings.set('delete', 'description');
+    else settings.set('description', notes);
     return whole();
   }
   if (isEmpty(request)) return no('nothing is to be changed');

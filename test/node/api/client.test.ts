@@ -153,6 +153,18 @@ describe('what fails has a name', () => {
     });
   });
 
+  it('a privilege that the role has not, with the command that adds it to that first', async () => {
+    const rest = await restNode();
+    const credentials = { kind: 'token', id: 'as@pve!cpu', secret: SECRET } as const;
+    const answer = await rest.client({ credentials }).put(CONFIG, { description: 'x' }, NEVER);
+    expect(answer).toMatchObject({
+      message:
+        'as@pve!cpu lacks VM.Config.Options on /vms/101; grant it with: ' +
+        'pveum role modify LxcAutoscale --privs VM.Config.Options --append 1 && ' +
+        "pveum acl modify /vms/101 --tokens 'as@pve!cpu' --roles LxcAutoscale",
+    });
+  });
+
   it('no answer in time, after which a change may have been made', async () => {
     const rest = await restNode();
     rest.server.fault = () => ({ kind: 'silent' });

@@ -28,7 +28,7 @@ export const LOGIN = { kind: 'password', user: 'as@pve', password: PASSWORD } as
 
 export const ACCOUNTS: Accounts = {
   tokens: [
-    { id: 'as@pve!ps', secret: SECRET, access: { '/': LEAST } },
+    { id: 'as@pve!ps', secret: SECRET, access: { '/': [...LEAST, 'VM.Config.Options'] } },
     { id: 'root@pam!full', secret: SECRET, access: { '/': EVERYTHING } },
     { id: 'as@pve!noacl', secret: SECRET, access: {} },
     { id: 'as@pve!cpu', secret: SECRET, access: { '/': ['VM.Audit', 'VM.Config.CPU'] } },
