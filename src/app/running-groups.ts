@@ -141,9 +141,10 @@ async function atRest(groups: Groups): Promise<void> {
   }
 }
 
-function doorHere(
+/** That of the node that this program runs on. */
+export function doorHere(
   inventory: PveInventory | undefined,
-  { paths, clock, env }: ProcessContext,
+  { paths, clock, env }: Pick<ProcessContext, 'paths' | 'clock' | 'env'>,
 ): GroupDoor {
   const tools = createGroupTools({ paths, environment: env });
   return {

@@ -65,7 +65,11 @@ export function openSshGroups(options: SshGroupsOptions): SshGroups {
   const tools = groupTools({
     nodeName: () => sight.paths.nodeName(),
     query,
-    command: ({ file, args }, vmid, limitMs) => run(commands, vmid, file, args, limitMs),
+    async command({ file, args }, vmid, limitMs) {
+      const why = await sight.whyAnother(commands, vmid);
+      if (why !== undefined) return { kind: 'not-started', message: `${file}: ${why}` };
+      return run(commands, vmid, file, args, limitMs);
+    },
     hook: createHook({ paths, environment: env }),
     ownAddresses: () => new Set([...ownAddresses(), ...sight.addresses()]),
     // What this process does not wait for has ended with its connection.
@@ -179,6 +183,19 @@ class GroupSight {
       [path, parentOf(path)].some((one) => places.includes(one)),
     );
     return undefined;
+  }
+
+  /**
+   * What is destroyed has no digest that another machine would refuse it by, so the line that a
+   * command goes over is asked first whose it is.
+   */
+  async whyAnother(commands: FarHands, vmid: Vmid): Promise<string | undefined> {
+    const { members } = this.paths;
+    const seen = await commands.kernelFiles(() => vmid).read(members);
+    if (!seen.ok) return seen.detail;
+    const own = parseMembers(seen.value.toString('utf8'))?.own;
+    const known = this.paths.nodeName();
+    return own === known ? undefined : `what answers calls itself ${own}, and not ${known}`;
   }
 
   #ask(items: readonly string[]) {
