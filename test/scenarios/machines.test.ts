@@ -277,7 +277,7 @@ describe('a virtual machine', () => {
     expect(short.broken).toEqual([]);
     expect(setting(short, 'balloon', 200)).toBeGreaterThanOrEqual(setting(short, 'balloon', 201));
     const limits = (vmid: number): number => short.node.config(vmid)?.memoryMib ?? 0;
-    expect(limits(101)).toBeGreaterThanOrEqual(limits(102));
+    expect(limits(101)).toBeGreaterThan(limits(102));
     // Before growth is granted the host has it: it never runs out of memory itself.
     expect(short.node.scores.total().hostOomKills).toBe(0);
   });
@@ -303,6 +303,25 @@ describe('a virtual machine', () => {
         forMs: 6 * HOUR,
         host: { memoryMib, baseMemoryMib: 1000 },
       });
+
+    it('get no more than it has, the higher ones first, if they are containers', async () => {
+      // The other way round than their ids.
+      const short = await play({
+        yaml: `${managed(1)}TIER_top:\n  guests: [103]\n  priority: 99\n`
+          .replace('101, 200', '102')
+          .replace('102, 201', '101'),
+        guests: [101, 102, 103].map((id) => container(id, hungry, { memoryMib: 2048 })),
+        forMs: 6 * HOUR,
+        host: { memoryMib: 9000, baseMemoryMib: 1000 },
+      });
+      expect(short.broken).toEqual([]);
+      const [low = 0, middle = 0, high = 0] = [101, 102, 103].map(
+        (id) => short.node.config(id)?.memoryMib,
+      );
+      expect(high).toBeGreaterThan(middle);
+      expect(middle).toBeGreaterThan(low);
+      expect(short.node.scores.total().hostOomKills).toBe(0);
+    });
 
     it('get no more than it has, the higher ones first', async () => {
       const short = await onHost(15_200, managed(1));

@@ -107,6 +107,7 @@ describe('a configuration of a virtual machine', () => {
     ['0,0-1,5', { max: 3 }, 2],
     ['0-15', { max: 4, capped: undefined }, 2],
     ['all', { max: 4, capped: undefined }, 2],
+    [`${'0,'.repeat(300)}1-2`, { max: 3 }, 2],
     // What it has beyond that is left to it.
     ['3', { max: 2 }, 1],
   ])('gets no CPUs beyond those that it may run on: %s', (affinity, cpus, mostLimit) => {
