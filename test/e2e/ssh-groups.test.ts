@@ -3,7 +3,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { journalLabel } from '../../src/core/journal-words.ts';
-import type { NodeOptions } from '../../src/sim/node.ts';
+import { exchange } from '../app/http/served.ts';
+import { freePort } from '../free-port.ts';
 import { NO_SSHD, type SshServer, startSshd } from '../node/ssh/sshd.ts';
 import { FIRST_ID, type GroupKeys, GroupUnderTest, groupKeys, SOURCE } from './group-under-test.ts';
 import { calm, NodeUnderTest } from './node-under-test.ts';
@@ -18,9 +19,9 @@ beforeEach((context) => {
 });
 afterEach(() => server?.close());
 
-async function farGroup(keys: GroupKeys = {}, options: Partial<NodeOptions> = {}) {
+async function farGroup(keys: GroupKeys = {}, defaults: GroupKeys = {}) {
   const home = await NodeUnderTest.create([calm(301)]);
-  const group = await GroupUnderTest.create(keys, options);
+  const group = await GroupUnderTest.create(keys);
   const far = group.under;
   far.node.start();
   // Behind this sshd the far node's files are where the program looks for those of a node.
@@ -33,7 +34,12 @@ async function farGroup(keys: GroupKeys = {}, options: Partial<NodeOptions> = {}
   const configure = (more: GroupKeys = {}): void =>
     home.configure(
       JSON.stringify({
-        DEFAULT: { poll_interval: 1, log_quiet_cycles: 'True', scaling_mode: 'observe' },
+        DEFAULT: {
+          poll_interval: 1,
+          log_quiet_cycles: 'True',
+          scaling_mode: 'observe',
+          ...defaults,
+        },
         HORIZONTAL_SCALING_GROUP_web: {
           ...groupKeys({ ...keys, ...more }),
           source: `old/${SOURCE}`,
@@ -126,6 +132,30 @@ it('a line that is cut while a clone is destroyed takes nothing else with it', a
   await group.until(() => group.members().length === 1 && group.isClean());
   await daemon.cycles(2);
   expect(group.inService()).toEqual([SOURCE]);
+  daemon.signal('SIGTERM');
+  expect((await daemon.ended).code).toBe(0);
+});
+
+it('a person asks for a member more there, by the API of the program', async () => {
+  const port = await freePort();
+  const token = 'deploy-token-0123456789';
+  const { home, group, far } = await farGroup(
+    { min_instances: 1 },
+    {
+      http_listen: `127.0.0.1:${port}`,
+      http_tokens: [{ name: 'deploy', token, role: 'scale' }],
+    },
+  );
+  const daemon = home.start(['daemon']);
+  const ask = (method: 'GET' | 'POST', what: string) =>
+    exchange(port, method, `/api/v1/groups${what}`, { authorization: `Bearer ${token}` }, {});
+  await daemon.cycles(3);
+  expect((await ask('POST', '/web/scale-out?dry_run=1')).json).toMatchObject({ group: 'web' });
+  expect(verbsOf(far)).toEqual([]);
+  expect((await ask('GET', '')).json).toMatchObject({ groups: [{ label: 'web', node: 'old' }] });
+  expect((await ask('POST', '/web/scale-out')).status).toBe(200);
+  await group.until(() => group.inService().length === 2);
+  expect(home.log()).toMatch(/old: Group web: .*api:deploy/);
   daemon.signal('SIGTERM');
   expect((await daemon.ended).code).toBe(0);
 });
