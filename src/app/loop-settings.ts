@@ -26,17 +26,27 @@ export const forGuestsOf = (settings: CycleSettings, state: () => LoopState): Cy
   manage: (guest) => withGiven(settings.manage(guest), guest, state().guests.get(guest.vmid)),
 });
 
-/** Remembers the answer per guest configuration: a cycle asks several times for the same object. */
+/**
+ * Remembers the answer per guest configuration: a cycle asks several times for the same object. One
+ * answer stands for all guests that have the same.
+ */
 function remembering(ask: CycleSettings['manage']): CycleSettings['manage'] {
   const answers = new WeakMap<GuestConfig, Management>();
+  let last: Management | undefined;
   return (guest) => {
     const known = answers.get(guest);
     if (known !== undefined) return known;
     const answer = ask(guest);
-    answers.set(guest, answer);
-    return answer;
+    if (last === undefined || !isSame(last, answer)) last = answer;
+    answers.set(guest, last);
+    return last;
   };
 }
+
+const isSame = (one: Management, other: Management): boolean =>
+  one.kind === 'managed' && other.kind === 'managed'
+    ? one.because === other.because && one.mode === other.mode && one.policy === other.policy
+    : one.kind === other.kind && one.because === other.because;
 
 /** A single cycle observes only once, so it cannot wait for a series of observations. */
 export function onFirstSight(settings: CycleSettings): CycleSettings {

@@ -22,6 +22,8 @@ export interface ForeignHost {
   readonly called: string;
   /** What its cluster calls it, if the old file says. */
   readonly node: string | undefined;
+  /** Whether all nodes of its cluster are meant; `alone`: and the old file names no other host. */
+  readonly discovers?: 'alone' | 'beside others' | undefined;
   /** How to log in, and whom to trust. */
   readonly login: readonly Written[];
   readonly variables: readonly NeededVariable[];
@@ -46,15 +48,31 @@ export function place(
   // Behind another port of this host is another one.
   const isUsual = port === undefined || port === USUAL_PORT[host.connection];
   const isHere = isUsual && (isLoopback(address) || self?.hosts.has(address) === true);
-  const named = host.node === undefined ? nodes : [host.node];
+  const isAll = host.discovers !== undefined;
+  const named = host.node === undefined || (isAll && nodes.length > 0) ? nodes : [host.node];
   if (isHere && (self === undefined || host.connection === 'ssh')) return [ownScope(self)];
   const names = isHere && named.length === 0 ? [self?.name ?? '', ...(self?.cluster ?? [])] : named;
-  if (names.length === 0) return [entry(host, host.called, undefined, self, placed)];
-  return names.map((name) => {
-    const isOwn = isHere && name.toLowerCase() === self?.name.toLowerCase();
+  if (names.length === 0 && !(isAll && host.connection === 'ssh')) {
+    return [entry(host, host.called, undefined, self, placed)];
+  }
+  const first = placed.length;
+  const scopes = (names.length === 0 ? [undefined] : names).map((name) => {
+    const isOwn = isHere && name?.toLowerCase() === self?.name.toLowerCase();
     if (isOwn) return ownScope(self);
-    return entry(host, host.node === undefined ? name : host.called, name, self, placed);
+    const isNamed = name !== undefined && (host.node === undefined || names.length > 1);
+    return entry(host, isNamed ? name : host.called, name, self, placed);
   });
+  if (!isAll || !discover(placed, first, host.line)) return scopes;
+  // Its guests may be on nodes without an entry. Ids of this node are others, if it is not of it.
+  return host.discovers === 'alone' && (self === undefined || isHere) ? [''] : scopes;
+}
+
+/** Returns whether there is an entry below which it can be written. */
+function discover(placed: Placed[], index: number, line: number): boolean {
+  const one = placed[index];
+  if (one === undefined) return false;
+  placed[index] = { ...one, keys: [...one.keys, { key: 'discover', value: 'True', line }] };
+  return true;
 }
 
 /** `pve.example:8007` and `[::1]:8007` are a host and a port. */

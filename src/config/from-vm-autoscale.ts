@@ -158,7 +158,7 @@ function ofMachines(file: ForeignKeys, where: Whereabouts, draft: Draft): void {
   const scopes = new Map<string, readonly string[]>();
   const owners = new Set<string>();
   for (const keys of hosts) {
-    const host = hostOf(keys, owners);
+    const host = hostOf(keys, owners, where, hosts.length);
     if (host === undefined) continue;
     const name = host.called;
     if (scopes.has(name)) keys.refuse(keys.line, 'name', 'stands twice');
@@ -182,7 +182,7 @@ function ofMachines(file: ForeignKeys, where: Whereabouts, draft: Draft): void {
     for (const { vmid, line, host } of own) {
       const isByApi = draft.nodes
         .filter(({ keys: all }) => !all.some((entry) => entry.key === 'connection'))
-        .some((node) => scopes.get(host)?.includes(`${node.name}/`));
+        .some(({ name }) => scopes.get(host)?.some((own) => ['', `${name}/`].includes(own)));
       const key = `virtual_machines: ${vmid}`;
       if (isByApi) file.report.say(line, key, 'not supported', MEMORY_STAYS);
     }
@@ -229,16 +229,25 @@ function machinesIn(file: ForeignKeys, usual: boolean): readonly Machine[] {
   return machines;
 }
 
+const ONLY_NAMED = '; for guests of a node that it finds, add NODE/ID to their list';
+
 /** @param owners what the names of other hosts' variables begin with */
-function hostOf(keys: ForeignKeys, owners: Set<string>): ForeignHost | undefined {
+function hostOf(
+  keys: ForeignKeys,
+  owners: Set<string>,
+  { nodes, self }: Whereabouts,
+  hosts: number,
+): ForeignHost | undefined {
   const name = keys.text('name');
   const address = keys.text('host');
   const node = keys.text('node_name');
+  const isSsh = isBySsh(keys);
   const isDiscovered = keys.flag('auto_discover_nodes', false, [
-    'name its nodes by --node if there are several',
+    isSsh || node !== undefined || nodes.length > 0
+      ? `now discover: True${hosts === 1 && self === undefined ? '' : ONLY_NAMED}`
+      : 'name a node of it by --node, so that discover: True finds the others',
     'which is usual here',
   ]);
-  const isSsh = isBySsh(keys);
   const variables: NeededVariable[] = [];
   const login = isSsh
     ? sshLogin(keys)
@@ -258,7 +267,8 @@ function hostOf(keys: ForeignKeys, owners: Set<string>): ForeignHost | undefined
     host: address.text,
     line: address.line,
     called: name.text,
-    node: isDiscovered ? undefined : node?.text,
+    node: node?.text,
+    discovers: isDiscovered ? (hosts === 1 ? 'alone' : 'beside others') : undefined,
     login,
     variables,
   };

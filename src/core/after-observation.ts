@@ -1,5 +1,5 @@
 import { keepPromise } from './admission.ts';
-import { addUseSample } from './cooldown.ts';
+import { withUseSample } from './cooldown.ts';
 import type { GuestRecord } from './guest-record.ts';
 import { learnCores, learnMemory } from './learning.ts';
 import type { CpuUsage, MemoryUsage } from './observation.ts';
@@ -56,13 +56,13 @@ function keepSeen(
         early,
       }
     : undefined;
-  addUseSample(life.seen.cores, cores, most);
+  life.seen.cores = withUseSample(life.seen.cores, cores, most);
   const mib = memory.ok ? memory.value.workingSetMib : undefined;
   const held =
     mib === undefined
       ? undefined
       : { used: (memorySum + mib) / (memoryCount + 1), peak: Math.max(mib, memoryPeak), early };
-  addUseSample(life.seen.memory, held, most);
+  life.seen.memory = withUseSample(life.seen.memory, held, most);
 }
 
 /**

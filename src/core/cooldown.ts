@@ -16,21 +16,21 @@ export interface UseSample {
 }
 
 /**
- * Adds one observation to a window, newest last. A missing one ends the window. One that was early
- * leaves its peak to the next, so that a window is as many whole intervals, with all their peaks.
- * It is changed in place.
+ * A window with one more observation, newest last. A missing one ends the window. One that was
+ * early leaves its peak to the next, so that a window is as many whole intervals, with all their
+ * peaks. It is another array: one that grows in place has room for 17, and each guest has two.
  *
  * @param most that it holds: what nobody asks for would be most of what a guest takes of memory
  */
-export function addUseSample(window: UseSample[], now: UseSample | undefined, most: number): void {
+export function withUseSample(
+  window: readonly UseSample[],
+  now: UseSample | undefined,
+  most: number,
+): readonly UseSample[] {
+  if (now === undefined) return [];
   const last = window.at(-1);
-  if (now === undefined) window.length = 0;
-  else if (last?.early === true) {
-    window[window.length - 1] = { ...now, peak: Math.max(last.peak, now.peak) };
-  } else {
-    const over = window.push(now) - most;
-    if (over > 0) window.splice(0, over);
-  }
+  if (last?.early !== true) return window.slice(Math.max(0, window.length + 1 - most)).concat(now);
+  return window.slice(0, -1).concat({ ...now, peak: Math.max(last.peak, now.peak) });
 }
 
 /** The average of the last so many, and the most of their peaks. It runs often: no arrays. */

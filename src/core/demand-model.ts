@@ -78,7 +78,8 @@ export function newDemandModel(atMs: number, levels: number): DemandModel {
   const floatsInAll = RECENT_SLOTS + HOURS_KEPT + HOURS_A_WEEK + levels + periods;
   const slotsOfDay = levels > 0 ? SLOTS_A_DAY : 0;
   const all = new ArrayBuffer(4 * floatsInAll + slotsOfDay);
-  const floats = (from: number, length: number) => new Float32Array(all, 4 * from, length);
+  const floats = (from: number, length: number) =>
+    length === 0 ? NO_FLOATS : new Float32Array(all, 4 * from, length);
   return {
     atMs,
     openMs: 0,
@@ -99,9 +100,13 @@ export function newDemandModel(atMs: number, levels: number): DemandModel {
     week: floats(RECENT_SLOTS + HOURS_KEPT, HOURS_A_WEEK),
     tails: floats(RECENT_SLOTS + HOURS_KEPT + HOURS_A_WEEK, levels),
     foretold: floats(floatsInAll - periods, periods),
-    day: new Uint8Array(all, 4 * floatsInAll, slotsOfDay),
+    day: slotsOfDay === 0 ? NO_BYTES : new Uint8Array(all, 4 * floatsInAll, slotsOfDay),
   };
 }
+
+/** An array has a price of its own, also without elements. */
+const NO_FLOATS = new Float32Array(0);
+const NO_BYTES = new Uint8Array(0);
 
 const hourOf = (atMs: number): number => Math.floor(atMs / HOUR_MS);
 

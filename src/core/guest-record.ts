@@ -102,7 +102,7 @@ export interface GuestLife {
   /** Since when its memory is crowded, by a figure that counts cache; see `isCrowded`. */
   crowdedMs: Milliseconds | undefined;
   /** What the last cycles saw of a resource, newest last; bounded. See `cooldown.ts`. */
-  readonly seen: Record<Resource, UseSample[]>;
+  readonly seen: Record<Resource, readonly UseSample[]>;
 }
 
 /** What is remembered of one resource of a guest. It outlives a restart of the guest. */
@@ -315,8 +315,8 @@ export function renewLife(record: GuestRecord): void {
 export function noteFrozen({ life }: GuestRecord, sample: CgroupSample): void {
   life.sample = sample;
   life.interval = undefined;
-  life.seen.cores.length = 0;
-  life.seen.memory.length = 0;
+  life.seen.cores = [];
+  life.seen.memory = [];
   if (life.grantUsedMs !== undefined) life.grantUsedMs = sample.atMs;
 }
 

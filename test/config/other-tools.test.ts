@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { withFound } from '../../src/config/found-nodes.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { migrate } from '../../src/config/migrate.ts';
 import type { Migrated, Whereabouts } from '../../src/config/migrated.ts';
@@ -6,6 +7,7 @@ import type { Config } from '../../src/config/model.ts';
 import { onNode } from '../../src/config/on-node.ts';
 import { renderProblem } from '../../src/config/problem.ts';
 import { manage } from '../../src/config/resolve.ts';
+import { milliseconds } from '../../src/core/units.ts';
 import { vmid } from '../core/builders.ts';
 import {
   API_MINIMAL,
@@ -271,6 +273,37 @@ describe('Proxmox VM Autoscale', () => {
     expect(managedOn(config, 'pve')).toEqual(['vm201 TIER_vms']);
     expect(why(result, 'virtual_machines: 201')).toBe('undefined: undefined');
     expect(notes).toEqual([]);
+  });
+
+  it('finds the other nodes of its cluster, if one of them is named', () => {
+    const all = MACHINES_TOKEN.replace('auto_discover_nodes: false', 'auto_discover_nodes: true');
+    const at = { name: 'pve9', by: 'proxmox-01', seenMs: milliseconds(0) };
+    const key = 'proxmox_hosts[1].auto_discover_nodes';
+    const away: Whereabouts = { self: undefined, nodes: [] };
+    const result = done(all, away);
+    const found = withFound(load(result, away).config, [at], '');
+    expect(found.nodes).toMatchObject([{ node: 'pve', discovers: true }, { name: 'pve9' }]);
+    for (const node of ['proxmox-01', 'pve9']) {
+      expect(managedOn(found, node)).toEqual(['vm201 TIER_vms']);
+    }
+    expect(why(result, key)).toBe('converted: now discover: True');
+    // Ids of this node are those of other guests.
+    const beside = done(all);
+    const { config } = load(beside);
+    expect(managedOn(config, 'box')).toEqual([]);
+    expect(managedOn(config, 'proxmox-01')).toEqual(['vm201 TIER_vms']);
+    expect(why(beside, key)).toMatch(
+      /^converted: now discover: True; for guests of a node that it/,
+    );
+    const unnamed = done(all.replace('    node_name: pve\n', ''));
+    expect(load(unnamed).config.nodes).toMatchObject([{ node: undefined }]);
+    expect(unnamed.text).not.toContain('discover:');
+    expect(why(unnamed, key)).toMatch(/^converted: name a node of it by --node/);
+    const named = load(done(all, { ...OFF, nodes: ['pve1', 'pve2'] })).config;
+    expect(named.nodes.map(({ name, discovers }) => [name, discovers])).toEqual([
+      ['pve1', true],
+      ['pve2', undefined],
+    ]);
   });
 
   it('reaches another node of the cluster through this one', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addUseSample, type UseSample, withCooldown } from '../../src/core/cooldown.ts';
+import { type UseSample, withCooldown, withUseSample } from '../../src/core/cooldown.ts';
 import type { Change } from '../../src/core/decision.ts';
 import { thresholdCores } from '../../src/core/policies/threshold.ts';
 import type { Timing } from '../../src/core/policy.ts';
@@ -117,22 +117,24 @@ describe('for any usage', () => {
 
 describe('the window', () => {
   it('is bounded, newest last, and ends with a reading that is missing', () => {
-    const window: UseSample[] = [];
-    for (let used = 0; used < 1000; used += 1) addUseSample(window, { used, peak: used }, 5);
+    let window: readonly UseSample[] = [];
+    for (let used = 0; used < 1000; used += 1) {
+      window = withUseSample(window, { used, peak: used }, 5);
+    }
     expect(window.map(({ used }) => used)).toEqual([995, 996, 997, 998, 999]);
-    addUseSample(window, { used: 1000, peak: 1000 }, 2);
+    window = withUseSample(window, { used: 1000, peak: 1000 }, 2);
     expect(window.map(({ used }) => used)).toEqual([999, 1000]);
-    addUseSample(window, undefined, 2);
+    window = withUseSample(window, undefined, 2);
     expect(window).toEqual([]);
   });
 
   it('holds a decision that was brought forward until the interval is over, and its peak', () => {
-    const window: UseSample[] = [];
-    addUseSample(window, { used: 1, peak: 2 }, 3);
-    addUseSample(window, { used: 5, peak: 5.9, early: true }, 3);
+    let window: readonly UseSample[] = [];
+    window = withUseSample(window, { used: 1, peak: 2 }, 3);
+    window = withUseSample(window, { used: 5, peak: 5.9, early: true }, 3);
     expect(window.map(({ used }) => used)).toEqual([1, 5]);
-    addUseSample(window, { used: 3, peak: 4, early: true }, 3);
-    addUseSample(window, { used: 0.3, peak: 0.3, early: false }, 3);
+    window = withUseSample(window, { used: 3, peak: 4, early: true }, 3);
+    window = withUseSample(window, { used: 0.3, peak: 0.3, early: false }, 3);
     expect(window).toEqual([
       { used: 1, peak: 2 },
       { used: 0.3, peak: 5.9, early: false },

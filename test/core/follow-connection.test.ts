@@ -23,7 +23,7 @@ function seenBySsh() {
   record.memory.model = model('working sets');
   record.cores.model = model('counters');
   record.life.sample = sample();
-  record.life.seen.memory.push({ used: 1, peak: 1, early: false });
+  record.life.seen.memory = [{ used: 1, peak: 1, early: false }];
   record.life.oomKillMs = AT;
   record.memory.boost = { before: 512, boosted: 1024, endMs: AT };
   return { state, record };

@@ -72,7 +72,8 @@ export function createApiNode(cluster: ClusterLook, name: string | undefined): A
 type Looked = ReadonlyMap<Vmid, Reading<SeenGuest>>;
 
 interface Known {
-  readonly file: GuestFile;
+  /** The content of its file, one letter a byte: an array of bytes would take twice as much. */
+  readonly content: string;
   readonly config: Reading<GuestConfig>;
   /** What was shown of the guest when its configuration was read. */
   readonly signature: string;
@@ -294,7 +295,8 @@ class RemoteNode {
     this.#failed.delete(vmid);
     if (file.ok) {
       const config = present(file.value.config);
-      this.#known.set(vmid, { file: file.value, config, signature, life });
+      const content = Buffer.from(file.value.content).toString('latin1');
+      this.#known.set(vmid, { content, config, signature, life });
     } else {
       this.#known.delete(vmid);
       this.#failed.set(vmid, file);
@@ -305,7 +307,10 @@ class RemoteNode {
     const seen = this.#seen(vmid);
     if (!seen.ok) return seen;
     const known = this.#known.get(vmid);
-    return known ? present(known.file) : (this.#failed.get(vmid) ?? unread(vmid));
+    if (known === undefined) return this.#failed.get(vmid) ?? unread(vmid);
+    if (!known.config.ok) return known.config;
+    const content = new Uint8Array(Buffer.from(known.content, 'latin1'));
+    return present({ config: known.config.value, content });
   }
 
   #config(vmid: Vmid): Reading<GuestConfig> {
@@ -319,7 +324,10 @@ class RemoteNode {
 
   #list(looked: Looked): ReturnType<Guests['list']> {
     if (this.#listed?.of !== looked) {
-      const configs = [...looked.keys()].map((vmid) => [vmid, this.#configOf(vmid)] as const);
+      // What was read of one before says nothing of it now.
+      const configs = [...looked].map(
+        ([vmid, seen]) => [vmid, seen.ok ? this.#configOf(vmid) : seen] as const,
+      );
       this.#listed = { of: looked, guests: present(new Map(configs)) };
     }
     return this.#listed.guests;

@@ -32,6 +32,8 @@ export class ClusterLook {
   #atMs: number | undefined;
   #underWay: UnderWay | undefined;
   #quorum: Reading<boolean> = missing('unreadable', 'nobody has asked yet');
+  /** Which nodes were online when it was asked: a quorum is lost with one of them. */
+  #quorumOf = '';
 
   constructor(client: ApiClient, clock: Clock) {
     this.client = client;
@@ -99,11 +101,15 @@ export class ClusterLook {
     const answer = await this.client.get('/cluster/resources', stop, parse);
     const seen = answer.ok ? answer.data : missingAs(answer);
     const sight = seen.ok && seen.value.guests.size === 0 ? await this.#doubted(seen, stop) : seen;
-    const isKnown = this.#quorum.ok && this.#quorum.value;
+    const online = sight.ok ? onlineIn(sight.value) : this.#quorumOf;
+    const isKnown = this.#quorum.ok && this.#quorum.value && online === this.#quorumOf;
     const status = isKnown ? undefined : await this.client.get('/cluster/status', stop);
     if (stop.aborted) return;
     this.#sight = sight;
-    if (status !== undefined) this.#quorum = quorumIn(status);
+    if (status !== undefined) {
+      this.#quorum = quorumIn(status);
+      this.#quorumOf = online;
+    }
     this.#atMs = this.clock.monotonicMs();
   }
 
@@ -120,6 +126,12 @@ export class ClusterLook {
     return missing('unreadable', `${asker} is shown no guest: it lacks VM.Audit; ${remedy}`);
   }
 }
+
+const onlineIn = ({ nodes }: ClusterSight): string =>
+  [...nodes]
+    .flatMap(([name, seen]) => (seen.ok ? [name] : []))
+    .sort()
+    .join(' ');
 
 const quorumIn = (answer: ApiAnswer): Reading<boolean> =>
   answer.ok ? parseQuorum(answer.data) : missingAs(answer);

@@ -6,6 +6,7 @@ import type { ApiNode } from '../../../src/node/api/api-node.ts';
 import { guestFile } from '../../../src/node/api/guest-config.ts';
 import { parseResources, resourcesIn, type SeenGuest } from '../../../src/node/api/resources.ts';
 import { parseGuestConfig } from '../../../src/node/guests/lxc-conf.ts';
+import type { RestCall, RestFault } from '../../../src/sim/rest-server.ts';
 import type { VmSpec } from '../../../src/sim/vms.ts';
 import { vmid } from '../../core/builders.ts';
 import { until } from '../../patience.ts';
@@ -27,6 +28,21 @@ const asked = ({ server }: RestNode): string[] =>
 const CONFIG = '/nodes/pve1/lxc/101';
 const READS = [`GET ${CONFIG}/config?current=1`, `GET ${CONFIG}/pending`];
 const RESOURCES = 'GET /cluster/resources';
+
+const GIB = 1024 ** 3;
+const NODE = { type: 'node', node: 'pve1', status: 'online' };
+const ONLINE = { ...NODE, cpu: 0.1, maxcpu: 8, mem: GIB, maxmem: 16 * GIB };
+const RUNS = { type: 'lxc', node: 'pve1', name: 'web', status: 'running', uptime: 90_000 };
+const GUEST_ROW = { ...RUNS, cpu: 0.1, maxcpu: 2, mem: GIB / 2, maxmem: GIB };
+
+/** What is answered at these paths. */
+const answering =
+  (answers: Readonly<Record<string, unknown>>) =>
+  ({ path }: RestCall): RestFault | undefined => {
+    if (!Object.hasOwn(answers, path)) return undefined;
+    const body = JSON.stringify({ data: answers[path] });
+    return { kind: 'answers', status: 200, words: 'OK', body };
+  };
 
 /** A look, and the time until the next one. */
 async function look(rest: RestNode, { eyes }: ApiNode): Promise<string[]> {
@@ -258,6 +274,45 @@ describe('what cannot be seen is missing', () => {
     expect(list.ok && list.value.get(ID)).toMatchObject({ ok: false, detail: 'got timeout' });
     expect(list.ok && list.value.get(vmid(102))).toMatchObject({ ok: true });
     expect(node.eyes.cgroups.sample(ID)).toMatchObject({ ok: false, why: 'unreadable' });
+  });
+
+  it('of a guest that pvestatd does not tell of any more, however it is asked for', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    await look(rest, node);
+    const row = { type: 'lxc', node: 'pve1', vmid: 101, status: 'unknown', id: 'lxc/101' };
+    rest.server.fault = answering({ '/cluster/resources': [ONLINE, row] });
+    await look(rest, node);
+    const list = listed(node);
+    const said = { ok: false, detail: expect.stringContaining('does pvestatd run on pve1') };
+    expect(list.ok && list.value.get(ID)).toMatchObject(said);
+    expect(node.eyes.guests.read(ID)).toMatchObject(said);
+    rest.server.fault = undefined;
+    await look(rest, node);
+    expect(configOf(node).cores).toBe(2);
+  });
+
+  it('of the quorum, as soon as another node is away', async () => {
+    const rest = await restNode([guestSpec(101)]);
+    const node = rest.apiNode();
+    const other = { ...ONLINE, node: 'pve2' };
+    const row = (vmid: number) => ({ ...GUEST_ROW, vmid });
+    const cluster = (isQuorate: number, ...nodes: readonly object[]) =>
+      answering({
+        '/cluster/resources': [...nodes, row(101)],
+        '/cluster/status': [{ type: 'cluster', name: 'lab', quorate: isQuorate }],
+      });
+    rest.server.fault = cluster(1, ONLINE, other);
+    await look(rest, node);
+    expect(await look(rest, node)).toEqual([RESOURCES]);
+    expect(node.eyes.guests.quorum()).toEqual({ ok: true, value: true });
+    rest.server.fault = cluster(0, ONLINE, { type: 'node', node: 'pve2', status: 'offline' });
+    expect(await look(rest, node)).toEqual([RESOURCES, 'GET /cluster/status']);
+    expect(node.eyes.guests.quorum()).toEqual({ ok: true, value: false });
+    rest.server.fault = cluster(1, ONLINE, other);
+    expect(await look(rest, node)).toEqual([RESOURCES, 'GET /cluster/status']);
+    expect(await look(rest, node)).toEqual([RESOURCES]);
+    expect(node.eyes.guests.quorum()).toEqual({ ok: true, value: true });
   });
 
   it('of a guest of which pvestatd tells nothing', () => {
