@@ -125,7 +125,7 @@ class Daemon {
       ...one,
       config: this.#config,
       goesOn: true,
-      comingMib: () => this.#groups.get(one.open.name)?.comingMib ?? 0,
+      comingMib: () => this.#comingOf(one.open.name),
       settingsOf: (each) => settingsOf(each, launch),
       onSaved: () => this.#supervisor.beat(),
       ...this.#takingOver(one.open.name),
@@ -135,6 +135,12 @@ class Daemon {
   #together(parts: readonly Part[]): Required<Part> {
     const { log } = this.#launched.home.outputs;
     return together(parts, (message) => log.error(message));
+  }
+
+  /** Memory for guests that are about to run: members of groups, and what was asked for. */
+  #comingOf(name: string): number {
+    const asked = name === this.#home.open.name ? this.#http.comingMib : 0;
+    return asked + (this.#groups.get(name)?.comingMib ?? 0);
   }
 
   #partsOf(node: NodeLoop): readonly Part[] {

@@ -4,7 +4,7 @@
  * What tells a visitor from others: an address of IPv4, also one that is written in IPv6, or the
  * first four groups of one of IPv6. What is no address stands for itself.
  */
-export function networkOf(address: string): string {
+export function visitorNetwork(address: string): string {
   const plain = address.replace(/%.*$/s, '');
   const mapped = /^::ffff:([0-9.]+)$/i.exec(plain)?.[1];
   if (mapped !== undefined) return mapped;

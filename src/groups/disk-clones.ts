@@ -190,8 +190,10 @@ async function started(context: DiskContext, vmid: Vmid): Promise<string | undef
   if (!made.ok) return made.detail;
   const stays = whyNotStarted(world, made.value);
   if (stays !== undefined) return stays;
+  context.keep(made.value.config.memoryMib);
   const end = await run(context, made.value, { kind: 'start', vmid });
   const now = await lookAt(world, vmid);
+  context.keep(0);
   if (!now.ok) return now.detail;
   const runs = world.runs(now.value);
   if (runs === true) return undefined;

@@ -52,6 +52,8 @@ export interface DiskContext {
   readonly by: string;
   /** Fires when the program is to end: then no further command is begun. */
   readonly stop: AbortSignal;
+  /** In MiB, what a guest will have that is about to run: it is given to nobody else meanwhile. */
+  readonly keep: (memoryMib: number) => void;
 }
 
 /** What would be done, in sentences, and how. */

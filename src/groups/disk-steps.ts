@@ -1,4 +1,4 @@
-import { isSnapshotName, mainDisk, volumeOf } from '../core/groups/disk-wish.ts';
+import { isNameOfOthers, isSnapshotName, mainDisk, volumeOf } from '../core/groups/disk-wish.ts';
 import { snapshotHindrance } from '../core/groups/storages.ts';
 import { plainText } from '../core/plain-text.ts';
 import type { GuestNow, SnapshotNow } from '../node/port.ts';
@@ -124,6 +124,8 @@ export function planSnapshot(
 ): DiskPlan | DiskRefusal {
   const { vmid, template } = guest.config;
   if (!isSnapshotName(name)) return refusal(WRONG_NAME);
+  if (isNameOfOthers(name))
+    return refusal(`${name} is the name of a snapshot that is removed again.`);
   if (guest.snapshots.has(name)) return refusal(`${named(guest)} has a snapshot ${name} already.`);
   if (guest.snapshots.size >= MOST_SNAPSHOTS) {
     return refusal(`${named(guest)} has ${MOST_SNAPSHOTS} snapshots; remove some first.`);
@@ -187,7 +189,7 @@ export function planRollback(
     guest,
     facts: { vm_id: vmid, snapshot_name: name },
     says: `${named(guest)}: back to its snapshot ${name}. ${lost}${stops}${starts}.`,
-    run: () => rollBackTo(context, guest, name, runs),
+    run: () => rollBackTo(context, guest, name, seen),
   };
 }
 
@@ -211,10 +213,13 @@ async function rollBackTo(
   context: DiskContext,
   guest: GuestNow,
   name: string,
-  ran: boolean,
+  { hasState, memoryMib }: SnapshotNow,
 ): Promise<DiskEnd> {
   const { world } = context;
   const { vmid } = guest.config;
+  const ran = world.runs(guest) !== false;
+  // It is stopped meanwhile, and what it had would look free.
+  if ((ran || hasState) && memoryMib.ok) context.keep(memoryMib.value);
   const end = await change(context, guest, { kind: 'rollback', vmid, name, start: ran });
   const now = await lookAt(world, vmid);
   if (!end.ok) return failed(`${end.why}${now.ok ? standing(now.value, world) : UNSEEN}`);

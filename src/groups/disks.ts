@@ -26,6 +26,7 @@ const BUSY = 'Another disk or clone is at work; ask again later.';
 export class Disks {
   readonly #world: DiskWorld;
   readonly #stop = new AbortController();
+  #comingMib = 0;
   /** What is under way. */
   #work: Promise<unknown> | undefined;
 
@@ -83,7 +84,10 @@ export class Disks {
   }
 
   #contextOf(by: string): DiskContext {
-    return { world: this.#world, by, stop: this.#stop.signal };
+    const keep = (memoryMib: number): void => {
+      this.#comingMib = memoryMib;
+    };
+    return { world: this.#world, by, stop: this.#stop.signal, keep };
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -93,7 +97,13 @@ export class Disks {
       return await running;
     } finally {
       this.#work = undefined;
+      this.#comingMib = 0;
     }
+  }
+
+  /** Memory of the host for a guest that is about to run. */
+  get comingMib(): number {
+    return this.#comingMib;
   }
 
   #whyNot(): DiskRefusal | undefined {

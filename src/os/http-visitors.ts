@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { networkOf } from '../core/visitor-network.ts';
+import { visitorNetwork } from '../core/visitor-network.ts';
 
 /**
  * Who has come to the HTTP listener. A connection first waits for its request, for a short time,
@@ -43,7 +43,7 @@ export class HttpVisitors {
     socket.unref();
     const peer = peerOf(socket);
     const limit = endLater(socket, REQUEST_LIMIT_MS);
-    const network = networkOf(socket.remoteAddress ?? '');
+    const network = visitorNetwork(socket.remoteAddress ?? '');
     this.#waiting.set(peer, { socket, network, isSeen: false, limit });
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#left(peer, socket));

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { networkOf } from '../../src/core/visitor-network.ts';
+import { visitorNetwork } from '../../src/core/visitor-network.ts';
 
 it.each([
   ['10.0.0.1', '10.0.0.1'],
@@ -16,5 +16,5 @@ it.each([
   ['fe80::1%eth0', 'fe80:0:0:0::/64'],
   ['', ''],
 ])('%s is told by %s', (address, network) => {
-  expect(networkOf(address)).toBe(network);
+  expect(visitorNetwork(address)).toBe(network);
 });

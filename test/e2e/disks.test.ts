@@ -145,6 +145,8 @@ describe('a snapshot', () => {
       'current',
       'x y',
       'x;reboot',
+      'vzdump',
+      'autoscale-clone-1',
       '../x',
       `a${'b'.repeat(40)}`,
     ]) {
@@ -164,6 +166,30 @@ describe('a snapshot', () => {
     expect(back.json['detail']).toContain('999999 MB are more than the');
     expect(commands()).toHaveLength(1);
   });
+});
+
+it('what a guest had that is gone back for is given to nobody else meanwhile', async () => {
+  const { under, daemon, scale, admin } = await served();
+  const body = { vm_id: 104, snapshot_name: 'before' };
+  await scale('POST', '/snapshot/create', body);
+  const budget = async (): Promise<number> => {
+    await daemon.cycles(2);
+    const { json } = await scale('GET', '/resource/node/status');
+    return (json['budget'] as { readonly memoryMib: number }).memoryMib;
+  };
+  const before = await budget();
+  let goOn = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  const isRollback = ({ argv }: { readonly argv: readonly string[] }) => argv[1] === 'rollback';
+  under.node.onCommand((call) => (isRollback(call) ? { kind: 'held', until: held } : undefined));
+  const back = admin('POST', '/snapshot/rollback', body);
+  await until(() => under.node.calls.some(isRollback));
+  expect(before - (await budget())).toBeGreaterThan(400);
+  goOn();
+  expect((await back).status).toBe(200);
+  expect(before - (await budget())).toBeLessThan(200);
 });
 
 describe('a clone', () => {

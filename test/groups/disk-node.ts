@@ -47,6 +47,8 @@ export class DiskNode {
   unknown = false;
   nowS = 1_700_000_000;
   room: Reading<number> = present(4096);
+  /** What is kept for guests on their way, as of each command. */
+  readonly kept: number[] = [];
   rooms: Record<string, StorageRoom> = {};
   journalProblem: string | undefined;
   blind: string | undefined;
@@ -175,6 +177,7 @@ export class DiskNode {
 
   async #run(command: GroupCommand): Promise<CommandOutcome> {
     this.commands.push(command);
+    this.kept.push(this.disks.comingMib);
     const outcome = this.instead(command);
     if (outcome !== undefined) return outcome;
     await this.wait(command);

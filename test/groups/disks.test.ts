@@ -120,6 +120,14 @@ describe('a rollback', () => {
       return undefined;
     };
     expect(await node.ask(rollback)).toMatchObject({ ok: true });
+    expect([node.kept, node.disks.comingMib]).toEqual([[512], 0]);
+  });
+
+  it('keeps the memory of a guest that runs while that is stopped', async () => {
+    const node = new DiskNode();
+    node.write(104, snapshotOf('memory: 768'));
+    await node.ask(rollback);
+    expect([node.kept, node.disks.comingMib]).toEqual([[768], 0]);
   });
 });
 
@@ -161,6 +169,23 @@ describe('a clone', () => {
     expect(await node.ask(CLONE)).toMatchObject({
       ok: true,
       note: `The snapshot ${SNAPSHOT} of 104 is left: it is still there.`,
+    });
+  });
+
+  it('has its memory kept while it starts', async () => {
+    const node = stopped();
+    await node.ask(CLONE);
+    expect(node.kinds).toEqual(['clone 105', 'start 105']);
+    expect([node.kept, node.disks.comingMib]).toEqual([[0, 512], 0]);
+  });
+
+  it('is not destroyed if another guest has its id', async () => {
+    const node = stopped();
+    await node.ask(CLONE);
+    node.edit(105, (text) => text.replace('00:00:05', '00:00:77'));
+    expect(await node.ask(DESTROY)).toMatchObject({
+      code: 'refused',
+      why: expect.stringContaining('was not made by a clone/create'),
     });
   });
 

@@ -344,7 +344,7 @@ const ACCESS: readonly Mutant[] = [
     ],
     [
       'of IPv6 a /64 is one visitor',
-      'const network = networkOf(address);\n    const own = this.#wrong.get(network) ??',
+      'const network = visitorNetwork(address);\n    const own = this.#wrong.get(network) ??',
       'const network = address;\n    const own = this.#wrong.get(network) ??',
     ],
   ),
@@ -405,6 +405,87 @@ const ACCESS: readonly Mutant[] = [
   ),
 ];
 
+const DISKS: readonly Mutant[] = [
+  ...of(
+    'groups/disks.ts',
+    ['groups/disks.test.ts'],
+    [
+      'what cannot be put on record is not begun',
+      "if (unrecordable !== undefined) return refused('refused', unrecordable);",
+      '',
+    ],
+    ['a clone to be left alone is not destroyed', '? leftAlone(guest.config) :', '? undefined :'],
+  ),
+  ...of(
+    'groups/disk-plan.ts',
+    ['groups/disks.test.ts'],
+    [
+      'another guest with its id is not changed',
+      '!isSameGuest(identity, config.identity)',
+      'false',
+    ],
+    ['a lock that has come since is heeded', 'if (lock === undefined) return now;', 'return now;'],
+    ['a program that ends begins nothing', 'if (stop.aborted) return failed(STOPPING);', ''],
+  ),
+  ...of(
+    'groups/disk-steps.ts',
+    ['groups/disks.test.ts'],
+    ['a disk that has changed is not grown', 'guest.values.get(disk) !==', 'disk !== disk ||'],
+    ['a disk that grew less has failed', 'size < after', 'size < before'],
+    [
+      'a snapshot with more memory is not gone back to',
+      'return world.whyNotGiven(config, then);',
+      'return undefined;',
+    ],
+    ['what would run after a rollback needs room', 'if (runs || !hasState)', 'if (true)'],
+  ),
+  ...of(
+    'groups/disk-clones.ts',
+    ['groups/disks.test.ts'],
+    ['the host is asked again before a start', 'if (stays !== undefined) return stays;', ''],
+    ['a start is read back', 'if (runs === true) return undefined;', 'return undefined;'],
+    [
+      'a clone is destroyed only if it is the one on record',
+      'if (entry === undefined || !isEntryOf(entry, guest)) {',
+      'if (entry === undefined) {',
+    ],
+  ),
+  ...of(
+    'groups/clone-ledger.ts',
+    ['groups/disks.test.ts'],
+    [
+      'a clone on another node is not gone',
+      'cluster.ok && !cluster.value.takenIds.has(vmid)',
+      'cluster.ok',
+    ],
+    [
+      'what runs is not taken for a new clone',
+      'if (world.runs(seen.value) !== false) return not(',
+      'if (false) return not(',
+    ],
+    [
+      'what is old is not taken for a new clone',
+      "if (!isYoung(world, entry)) return not('nobody saw it while it was new');",
+      '',
+    ],
+  ),
+  ...of(
+    'groups/clone-snapshots.ts',
+    ['groups/disks.test.ts'],
+    ['the removal of a snapshot is read back', '!now.ok || now.value.snapshots.has(name)', 'false'],
+  ),
+  ...of(
+    'groups/storage-room.ts',
+    ['groups/disks.test.ts'],
+    ['all disks on a storage count', 'mib: before.mib + mib', 'mib'],
+    [
+      'a size that is not known is not none',
+      'if (mib === undefined) return missing(',
+      'if (mib === undefined) continue;\n    if (mib < 0) return missing(',
+    ],
+  ),
+];
+
 export const MUTANTS: readonly Mutant[] = [
   ...OBSERVING,
   ...DECIDING,
@@ -412,4 +493,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...ACTING,
   ...GROUPS,
   ...ACCESS,
+  ...DISKS,
 ];

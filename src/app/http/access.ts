@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { HTTP_ROLES, type HttpRole } from '../../config/http-values.ts';
 import { type Milliseconds, milliseconds } from '../../core/units.ts';
-import { networkOf } from '../../core/visitor-network.ts';
+import { visitorNetwork } from '../../core/visitor-network.ts';
 import { HttpProblem } from './problem.ts';
 
 /** Who asks: tokens, sessions of browsers, and links that log in once. */
@@ -126,7 +126,7 @@ export class Access {
   /** Throws for a token that is not known, and for any after ten wrong ones. */
   byToken(token: string, address: string): Caller {
     const found = this.#found(token);
-    const right = this.#right.get(networkOf(address));
+    const right = this.#right.get(visitorNetwork(address));
     if (found === undefined || right?.has(found.sha256) !== true) this.refuseTooMany(address);
     if (found === undefined) {
       this.wrong(address);
@@ -212,7 +212,7 @@ export class Access {
    * logged in from there.
    */
   refuseTooMany(address: string): void {
-    const network = networkOf(address);
+    const network = visitorNetwork(address);
     const own = this.#wrong.get(network);
     if (own !== undefined && this.#countOf(own) >= MOST_WRONG) throw this.#tooMany(own);
     if (this.#countOf(this.#allWrong) < MOST_WRONG_AT_ALL || this.isKnown(address)) return;
@@ -221,7 +221,7 @@ export class Access {
 
   /** Whether somebody has logged in from there before. */
   isKnown(address: string): boolean {
-    return this.#right.has(networkOf(address));
+    return this.#right.has(visitorNetwork(address));
   }
 
   #tooMany({ sinceMs }: Wrong): HttpProblem {
@@ -232,7 +232,7 @@ export class Access {
 
   /** @param what the hash of a token, or a user: what others give from there is not right by it */
   right(address: string, what: string): void {
-    const network = networkOf(address);
+    const network = visitorNetwork(address);
     const known = this.#right.get(network) ?? new Set();
     known.add(what);
     // Those who come again stay.
@@ -243,14 +243,14 @@ export class Access {
 
   /** Takes back what `wrong` has counted. */
   notWrong(address: string): void {
-    const own = this.#wrong.get(networkOf(address));
+    const own = this.#wrong.get(visitorNetwork(address));
     for (const one of own === undefined ? [] : [own, this.#allWrong]) {
       one.count = Math.max(0, one.count - 1);
     }
   }
 
   wrong(address: string): void {
-    const network = networkOf(address);
+    const network = visitorNetwork(address);
     const own = this.#wrong.get(network) ?? { count: 0, sinceMs: 0 };
     if (!this.#wrong.has(network)) forgetOldest(this.#wrong, MOST_NETWORKS - 1);
     this.#wrong.set(network, own);

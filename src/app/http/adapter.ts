@@ -5,8 +5,6 @@ import { HttpProblem } from './problem.ts';
 
 const MOST_BODY_BYTES = 1024 * 1024;
 const BODY_LIMIT_MS = 5000;
-/** A `Request` takes none of these. */
-const NOT_FOR_US: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
 /**
  * The whole request; its body is read first. Throws for one that is too large or too slow.
@@ -23,7 +21,8 @@ export async function requestOf(
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) all.set(name, Array.isArray(value) ? value.join(', ') : value);
   }
-  if (NOT_FOR_US.has(method)) throw new HttpProblem('other-method', `There is no ${method} here`);
+  // A `Request` takes none.
+  if (method === 'TRACE') throw new HttpProblem('other-method', 'There is no TRACE here');
   const hasBody = method !== 'GET' && method !== 'HEAD';
   const body = hasBody ? await bodyOf(incoming) : undefined;
   // What the address names is checked elsewhere; a whole one in the request line counts as a path.

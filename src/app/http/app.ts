@@ -6,7 +6,7 @@ import type { EndedCycle } from '../part.ts';
 import { Access, type KnownToken } from './access.ts';
 import { answerWith, requestOf } from './adapter.ts';
 import { allRoutes } from './all-routes.ts';
-import { endDisks, settleDisks } from './disks.ts';
+import { endDisks, memoryOnItsWay, settleDisks } from './disks.ts';
 import { LiveEvents } from './events.ts';
 import { secretMask } from './masked.ts';
 import { HttpProblem } from './problem.ts';
@@ -34,6 +34,8 @@ export interface HttpApp {
   newCode(): string;
   cycleEnded(cycle: EndedCycle): void;
   recorded(event: JournalEvent, node: string): void;
+  /** Memory of the host for a guest that is about to run, since somebody has asked for it. */
+  readonly comingMib: number;
   /** Takes in what a former life has begun of clones; false: it cannot be done now. */
   settle(): Promise<boolean>;
   /** Ends what is told as it happens; the listener is about to be closed. */
@@ -74,6 +76,9 @@ export function createHttpApp(service: HttpService, first: HttpRules): HttpApp {
     newCode: () => access.newCode(),
     cycleEnded: (cycle) => events.cycle(cycle, clock.wallMs()),
     recorded: (event, node) => events.journal(event, node, clock.wallMs()),
+    get comingMib() {
+      return memoryOnItsWay(service);
+    },
     settle: () => settleDisks(service),
     stop: () => events.stop(),
     end: () => endDisks(service),

@@ -42,6 +42,9 @@ export async function settleDisks(service: HttpService): Promise<boolean> {
   return disksOf(service).settle();
 }
 
+export const memoryOnItsWay = ({ nodes }: HttpService): number =>
+  made.get(nodes()[0])?.comingMib ?? 0;
+
 /** Begins nothing more. */
 export async function endDisks({ nodes }: HttpService): Promise<void> {
   const late = new Promise((resolve) => {

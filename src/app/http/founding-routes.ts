@@ -141,13 +141,28 @@ async function disk(
   return { status, message: says, data: facts, ...(note !== undefined && { note }) };
 }
 
-const snapshotBody = z.strictObject({
-  vm_id: vmId,
-  snapshot_name: z.string().check(z.maxLength(80)),
-});
-
 const ofVm = ({ service, query }: DiskAsked, vmid: Vmid): NodeLoop =>
   loopOf(service, vmid, query.node);
+
+const snapshotRoute = (
+  kind: 'snapshot' | 'rollback',
+  path: string,
+  role: Route['role'],
+  summary: string,
+): Route =>
+  route({
+    method: 'POST',
+    path,
+    role,
+    summary,
+    query: changeQuery,
+    body: z.strictObject({ vm_id: vmId, snapshot_name: z.string().check(z.maxLength(80)) }),
+    answer: done,
+    run: (asked) => {
+      const vmid = vmidIn(asked.body);
+      return disk(asked, ofVm(asked, vmid), { kind, vmid, name: asked.body.snapshot_name });
+    },
+  });
 
 const disks: readonly Route[] = [
   route({
@@ -170,34 +185,13 @@ const disks: readonly Route[] = [
       return disk(asked, ofVm(asked, vmid), wish, confirm);
     },
   }),
-  route({
-    method: 'POST',
-    path: '/snapshot/create',
-    role: 'scale',
-    summary: 'Take a snapshot of a guest',
-    query: changeQuery,
-    body: snapshotBody,
-    answer: done,
-    run: (asked) => {
-      const vmid = vmidIn(asked.body);
-      const name = asked.body.snapshot_name;
-      return disk(asked, ofVm(asked, vmid), { kind: 'snapshot', vmid, name });
-    },
-  }),
-  route({
-    method: 'POST',
-    path: '/snapshot/rollback',
-    role: 'admin',
-    summary: 'Take a guest back to a snapshot; what was written since is lost',
-    query: changeQuery,
-    body: snapshotBody,
-    answer: done,
-    run: (asked) => {
-      const vmid = vmidIn(asked.body);
-      const name = asked.body.snapshot_name;
-      return disk(asked, ofVm(asked, vmid), { kind: 'rollback', vmid, name });
-    },
-  }),
+  snapshotRoute('snapshot', '/snapshot/create', 'scale', 'Take a snapshot of a guest'),
+  snapshotRoute(
+    'rollback',
+    '/snapshot/rollback',
+    'admin',
+    'Take a guest back to a snapshot; what was written since is lost',
+  ),
   route({
     method: 'POST',
     path: '/clone/create',

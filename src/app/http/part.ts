@@ -23,6 +23,8 @@ import type { HttpConfig, HttpService } from './service.ts';
 export interface HttpPart extends Required<Part> {
   /** Where the page is, with what logs in once; or `error`, a sentence. */
   loginLink(): Promise<{ readonly url: string } | { readonly error: string }>;
+  /** Memory of the host for a guest that is about to run, since somebody has asked for it. */
+  readonly comingMib: number;
 }
 
 export interface HttpPartOptions {
@@ -70,6 +72,10 @@ class Http implements HttpPart {
     this.#app?.use(this.#rules);
     const failure = await this.#listen(http, http.listen);
     if (failure !== undefined) this.#log.error(failure);
+  }
+
+  get comingMib(): number {
+    return this.#app?.comingMib ?? 0;
   }
 
   cycleBegins(): void {}

@@ -1,4 +1,4 @@
-import { networkOf } from '../../core/visitor-network.ts';
+import { visitorNetwork } from '../../core/visitor-network.ts';
 import { LOOKS } from '../../node/api/privileges.ts';
 import type { AskProxmoxUser, ProxmoxUser } from '../proxmox-users.ts';
 import { type Access, type Caller, LONGEST_UNTOLD_MS, type Session } from './access.ts';
@@ -43,7 +43,7 @@ export class ProxmoxLogins {
     if (!USER.test(name)) throw new HttpProblem('wrong-request', NO_NAME);
     const user = name.includes('@') ? name : `${name}@pam`;
     this.#access.refuseTooMany(address);
-    const network = networkOf(address);
+    const network = visitorNetwork(address);
     const most = this.#access.isKnown(address) ? 2 * MOST_AT_ONCE : MOST_AT_ONCE;
     if (this.#checking.has(network) || this.#checking.size >= most) {
       throw new HttpProblem('busy', 'Another login is being checked; try again in a moment');

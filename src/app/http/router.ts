@@ -226,7 +226,9 @@ function wrongWords(issue: z.core.$ZodIssue): string {
     case 'too_small':
       return `is too small; allowed: from ${issue.minimum}`;
     case 'too_big':
-      return `is too large; allowed: up to ${issue.maximum}`;
+      return issue.origin === 'string'
+        ? `is too long; allowed: up to ${issue.maximum} characters`
+        : `is too large; allowed: up to ${issue.maximum}`;
     default:
       return 'is not in the form that it must have';
   }

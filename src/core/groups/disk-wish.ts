@@ -53,6 +53,9 @@ export const isDisk = (key: string, value: string): boolean =>
 export const isSnapshotName = (name: string): boolean =>
   /^[A-Za-z][A-Za-z0-9_-]{1,39}$/.test(name) && !/^(?:current|pending)$/i.test(name);
 
+/** Names of snapshots that are removed by those that they are of: a backup, or a clone of ours. */
+export const isNameOfOthers = (name: string): boolean => /^(?:vzdump$|autoscale-)/.test(name);
+
 /** The disk that a guest is mostly meant by; undefined: it has none that is known to be it. */
 export function mainDisk(values: ReadonlyMap<string, string>): string | undefined {
   if (values.has('rootfs')) return 'rootfs';
