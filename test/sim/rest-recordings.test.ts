@@ -2,7 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { guestSpec, type RestNode, restNode, SECRET } from '../node/api/rest-node.ts';
+import {
+  guestSpec,
+  RECORDED_ACCOUNTS,
+  type RestNode,
+  restNode,
+  SECRET,
+} from '../node/api/rest-node.ts';
 import { RECORDED_COMMANDS } from '../node/local/world.ts';
 
 /** The simulated REST API answers what a node of Proxmox VE 8.4 has answered. */
@@ -69,11 +75,16 @@ describe.skipIf(!existsSync(RECORDED_COMMANDS))('the simulated REST API', () => 
   afterAll(() => agent.destroy());
 
   const real = (): Promise<RestNode> =>
-    restNode([
-      guestSpec(120),
-      { ...guestSpec(121), running: false },
-      { ...guestSpec(122), conf: `${guestSpec(122).conf}lock: backup\n` },
-    ]);
+    restNode(
+      [
+        guestSpec(120),
+        { ...guestSpec(121), running: false },
+        { ...guestSpec(122), conf: `${guestSpec(122).conf}lock: backup\n` },
+      ],
+      false,
+      [],
+      RECORDED_ACCOUNTS,
+    );
 
   it('answers tokens with few and with no privileges as a real one', async () => {
     const rest = await real();

@@ -39,6 +39,14 @@ export const ACCOUNTS: Accounts = {
   ],
 };
 
+/** As they were when a real node was asked. */
+export const RECORDED_ACCOUNTS: Accounts = {
+  ...ACCOUNTS,
+  tokens: ACCOUNTS.tokens.map((one) =>
+    one.id === TOKEN.id ? { ...one, access: { '/': LEAST } } : one,
+  ),
+};
+
 export const AUTHORITY = readFileSync(AUTHORITY_FILE, 'utf8');
 export const FINGERPRINT = new X509Certificate(SERVER_TLS.cert).fingerprint256;
 
@@ -86,6 +94,7 @@ export async function restNode(
   guests: readonly GuestSpec[] = [101, 102].map(guestSpec),
   isKept = false,
   vms: readonly VmSpec[] = [],
+  accounts = ACCOUNTS,
 ): Promise<RestNode> {
   const node = await SimulatedNode.create({
     root: temporaryDirectory(),
@@ -99,7 +108,7 @@ export async function restNode(
   const server = await RestServer.listen({
     node,
     tls: SERVER_TLS,
-    accounts: ACCOUNTS,
+    accounts,
     refusalMs: 5,
     nowMs: () => time.ms,
   });
