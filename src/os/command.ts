@@ -10,7 +10,7 @@ import {
   rmSync,
 } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { plainText } from '../core/plain-text.ts';
+import { visibleText } from '../core/plain-text.ts';
 import { describeError, errorCode } from './os-error.ts';
 
 /**
@@ -352,7 +352,8 @@ class BoundedOutput {
 /** Escape sequences of terminals: colours, cursor movements, window titles. */
 const TERMINAL_SEQUENCES = /\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\))/g;
 
+/** No line is cut: the answer of an API is a single one, however many guests a node has. */
 export function readableText(text: string): string {
   const lines = text.replace(TERMINAL_SEQUENCES, '').replace(/\r\n?/g, '\n').split('\n');
-  return lines.map((line) => plainText(line)).join('\n');
+  return lines.map(visibleText).join('\n');
 }

@@ -8,10 +8,12 @@ import { guestText } from '../../src/sim/guest-text.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
 import { SimulatedNode } from '../../src/sim/node.ts';
 import type { DemandAt } from '../../src/sim/plant.ts';
+import type { VmSpec } from '../../src/sim/vms.ts';
 import { freePort } from '../free-port.ts';
 import { startFastDaemon } from './fast-daemon.ts';
 import { type Found, filesOf } from './files.ts';
-import { measureProcess, type ProcessMeasure } from './measures.ts';
+import { measureProcess, median, type ProcessMeasure } from './measures.ts';
+import { VISITOR_TOKEN, type VisitCounts, Visits } from './visits.ts';
 
 /**
  * A long life of the daemon in a short time: the real program and real `pct` processes on a
@@ -24,6 +26,12 @@ export interface LongRunOptions {
   readonly containers: number;
   readonly pollS: number;
   readonly sampleS: number;
+  /** Virtual machines besides. Default 0. */
+  readonly machines?: number;
+  /** A group is there, and people use the page and the API with each measurement. */
+  readonly everythingOn?: boolean;
+  /** Steps of the simulated node are at most this long. Default 5000. */
+  readonly stepMs?: number;
   /** A container goes and another one comes. */
   readonly exchangeEveryMs: number;
   readonly measureEveryMs: number;
@@ -37,7 +45,21 @@ export interface Measured extends ProcessMeasure {
   readonly cycles: number;
 }
 
+/** What there is after each tenth of the run. */
+export interface Tenth {
+  readonly day: number;
+  /** Medians of the day before. */
+  readonly privateMb: number;
+  readonly residentMb: number;
+  readonly descriptors: number;
+  readonly stateBytes: number;
+  readonly logBytes: number;
+  /** Changes since the beginning. */
+  readonly sets: number;
+}
+
 export interface LongRun {
+  readonly tenths: readonly Tenth[];
   readonly measured: readonly Measured[];
   readonly cycles: number;
   readonly realMs: number;
@@ -45,6 +67,12 @@ export interface LongRun {
   readonly exchanged: number;
   readonly messages: number;
   readonly scrapes: number;
+  /** Requests over HTTP that were answered well, by path, and those that were not. */
+  readonly visits: VisitCounts;
+  /** Clones that the group has made, and has taken away again. */
+  readonly clones: { readonly made: number; readonly gone: number };
+  /** Lines of the log that tell of a failure. */
+  readonly errors: readonly string[];
   readonly files: readonly Found[];
   /** Containers that are gone, and of which the last scrape or the saved state still speaks. */
   readonly remembered: readonly number[];
@@ -57,6 +85,10 @@ export const DAY_MS = 24 * HOUR_MS;
 const FIRST_VMID = 100;
 /** So many of the first stay for the whole time. */
 const LASTING = 20;
+
+const SOURCE = 90_000;
+const FIRST_CLONE = 99_000;
+const FIRST_MACHINE = 50_000;
 
 const HOST = {
   cpus: 256,
@@ -74,7 +106,16 @@ export const LOG_KEEP = 2;
 export const BACKUPS_KEEP = 5;
 export const HISTORY_DAYS = 14;
 
-const yaml = ({ pollS, sampleS }: LongRunOptions, webhook: string, metrics: number): string => `
+interface Addresses {
+  readonly webhook: string;
+  readonly metrics: number;
+  readonly http: number;
+}
+
+const yaml = (
+  { pollS, sampleS, everythingOn = false }: LongRunOptions,
+  { webhook, metrics, http }: Addresses,
+): string => `
 DEFAULT:
   poll_interval: ${pollS}
   sample_interval: ${sampleS}
@@ -85,12 +126,35 @@ DEFAULT:
   usage_history_days: ${HISTORY_DAYS}
   webhook_url: ${webhook}
   metrics_listen: 127.0.0.1:${metrics}
-TIER_LEARNING:
+${everythingOn ? httpKeys(http) : ''}TIER_LEARNING:
   lxc_containers: 100-109
   scaling_mode: adaptive
 TIER_BOOSTED:
   lxc_containers: 110-119
   scaling_mode: boost
+${everythingOn ? GROUP : ''}`;
+
+const httpKeys = (port: number): string => `  manage_vms: True
+  http_listen: 127.0.0.1:${port}
+  http_tokens: [{name: long, token: ${VISITOR_TOKEN}, role: admin}]
+`;
+
+/** Its load goes from less than one member needs to what five need, and back, once a day. */
+const GROUP = `TIER_WEB:
+  lxc_containers: [${SOURCE}, ${FIRST_CLONE}-${FIRST_CLONE + 9}]
+  max_cores: 2
+HORIZONTAL_SCALING_GROUP_web:
+  source: ${SOURCE}
+  lxc_containers: [${SOURCE}]
+  min_instances: 1
+  max_instances: 5
+  starting_clone_id: ${FIRST_CLONE}
+  horiz_cpu_upper_threshold: 80
+  horiz_cpu_lower_threshold: 30
+  scale_in: destroy
+  clone_network_type: static
+  static_ip_range: [198.18.9.10, 198.18.9.19]
+  gateway: 198.18.9.1
 `;
 
 /** One in ten has days, with a rhythm of its own; the others always want the same. */
@@ -109,6 +173,22 @@ function guestAt(vmid: number, place: number): GuestSpec {
   return { vmid, conf, demand: demandOf(place) };
 }
 
+const machineAt = (place: number): VmSpec => ({
+  vmid: FIRST_MACHINE + place,
+  memoryMib: 8192,
+  settings: { cores: 4, shares: 0, balloon: 2048, hotplug: 'network,disk,usb,cpu' },
+  guest: {
+    demand: (atMs) => {
+      const wave = 1 + Math.sin(2 * Math.PI * (atMs / DAY_MS + ((place * 0.618) % 1)));
+      const isRestless = place % 10 === 0;
+      return {
+        cpuCores: isRestless ? 0.2 + wave : 1,
+        anonMib: isRestless ? 700 + 400 * wave : 900,
+      };
+    },
+  },
+});
+
 export async function longRun(options: LongRunOptions): Promise<LongRun> {
   const directory = mkdtempSync(join(tmpdir(), 'lxc-autoscale-long-'));
   try {
@@ -119,26 +199,50 @@ export async function longRun(options: LongRunOptions): Promise<LongRun> {
 }
 
 async function runIn(root: string, options: LongRunOptions): Promise<LongRun> {
-  const { containers, days, home, execPath } = options;
+  const { containers } = options;
   const guests = Array.from({ length: containers }, (_, at) => guestAt(FIRST_VMID + at, at));
+  const { machines = 0, everythingOn = false, stepMs = 5000 } = options;
   const startMs = Math.floor(Date.now() / 1000) * 1000;
-  const node = await SimulatedNode.create({
+  let node: SimulatedNode | undefined;
+  const share: DemandAt = (atMs) => {
+    const members = node?.machine.files.vmids().filter((vmid) => vmid >= SOURCE).length ?? 1;
+    const cpuCores = (3.2 - 2.9 * Math.cos((2 * Math.PI * atMs) / DAY_MS)) / Math.max(1, members);
+    return { cpuCores, anonMib: 300 };
+  };
+  const sourceConf = guestText({ vmid: SOURCE, name: 'web', cores: 2, memoryMib: 1024 });
+  if (everythingOn) guests.push({ vmid: SOURCE, conf: sourceConf, demand: share });
+  node = await SimulatedNode.create({
     root,
     host: HOST,
     guests,
-    stepMs: 5000,
+    vms: Array.from({ length: machines }, (_, place) => machineAt(place)),
+    stepMs,
     wallStartS: startMs / 1000,
+    sharedWallMs: () => startMs + (node?.machine.plant.hostMs ?? 0),
+    cloneDemand: () => share,
   });
   node.advance(5000);
+  return await liveOn(node, startMs, options);
+}
+
+async function liveOn(
+  node: SimulatedNode,
+  startMs: number,
+  options: LongRunOptions,
+): Promise<LongRun> {
+  const { days, home, execPath, everythingOn = false } = options;
+  const { root } = node;
   const receiver = await openReceiver();
   const metricsPort = await freePort();
-  const life = new Life(node, options, metricsPort);
+  const httpPort = await freePort();
+  const visits = everythingOn ? new Visits(httpPort) : undefined;
+  const life = new Life(node, options, metricsPort, visits);
   const startedMs = performance.now();
   const daemon = startFastDaemon({
     node,
     home,
     startMs,
-    yaml: yaml(options, receiver.url, metricsPort),
+    yaml: yaml(options, { webhook: receiver.url, metrics: metricsPort, http: httpPort }),
     ...(execPath !== undefined && { execPath }),
     onTime: (elapsedMs) => {
       life.goOn(elapsedMs, () => ({
@@ -157,10 +261,14 @@ async function runIn(root: string, options: LongRunOptions): Promise<LongRun> {
       exitCode: code,
       stderr,
       realMs: performance.now() - startedMs,
-      sets: node.calls.filter(({ argv }) => argv[1] === 'set').length,
+      sets: setsOf(node),
       exchanged: life.gone.length,
       messages: receiver.count(),
       scrapes: life.scrapes,
+      visits: visits?.counts ?? { answered: {}, refused: [] },
+      clones: clonesOf(node),
+      tenths: life.tenths,
+      errors: errorsOf(root),
       files: filesOf(root),
       remembered: life.remembered(),
     };
@@ -171,21 +279,50 @@ async function runIn(root: string, options: LongRunOptions): Promise<LongRun> {
   }
 }
 
+const setsOf = ({ calls }: SimulatedNode): number =>
+  calls.filter(({ argv }) => argv[1] === 'set').length;
+
+const bytesBelow = (root: string, start: string): number =>
+  filesOf(root)
+    .filter(({ path }) => path.startsWith(start))
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+
+function clonesOf({ calls }: SimulatedNode): LongRun['clones'] {
+  const count = (verb: string): number =>
+    calls.filter(({ argv, exit }) => argv[0] === 'pct' && argv[1] === verb && exit === 0).length;
+  return { made: count('clone'), gone: count('destroy') };
+}
+
+/** The log is bounded: what it has of the end. */
+const errorsOf = (root: string): readonly string[] =>
+  filesOf(root)
+    .filter(({ path }) => path.startsWith('var/log/lxc_autoscale.log'))
+    .flatMap((file) => file.text().split('\n'))
+    .filter((line) => / - (?:ERROR|CRITICAL) - /.test(line));
+
 /** What happens on the node as time goes on. */
 class Life {
   readonly measured: Measured[] = [];
   readonly gone: number[] = [];
+  readonly tenths: Tenth[] = [];
   scrapes = 0;
   readonly #node: SimulatedNode;
   readonly #options: LongRunOptions;
   readonly #metricsUrl: string;
+  readonly #visits: Visits | undefined;
   readonly #places: number[];
   #lastScrape = '';
   #next: number;
   #exchangeMs: number;
   #measureMs = 0;
 
-  constructor(node: SimulatedNode, options: LongRunOptions, metricsPort: number) {
+  constructor(
+    node: SimulatedNode,
+    options: LongRunOptions,
+    metricsPort: number,
+    visits: Visits | undefined,
+  ) {
+    this.#visits = visits;
     this.#node = node;
     this.#options = options;
     this.#metricsUrl = `http://127.0.0.1:${metricsPort}/metrics`;
@@ -195,16 +332,36 @@ class Life {
   }
 
   goOn(elapsedMs: number, measure: () => Measured): void {
+    const { days } = this.#options;
     if (elapsedMs >= this.#measureMs) {
       this.#measureMs += this.#options.measureEveryMs;
       this.measured.push(measure());
       this.#scrape();
+      // The first are told that the daemon begins, and the last that it has ended.
+      if (this.measured.length > 1 && elapsedMs < (days - 0.02) * DAY_MS) void this.#visits?.come();
       if (this.measured.length % 12 === 0) this.#options.onProgress?.(elapsedMs / DAY_MS);
+    }
+    if (elapsedMs >= ((this.tenths.length + 1) / 10) * days * DAY_MS) {
+      this.tenths.push(this.#tenth(elapsedMs / DAY_MS));
     }
     if (elapsedMs >= this.#exchangeMs) {
       this.#exchangeMs += this.#options.exchangeEveryMs;
       this.#exchange();
     }
+  }
+
+  #tenth(day: number): Tenth {
+    const lately = this.measured.filter((each) => each.day > day - 1);
+    const of = (figure: (each: Measured) => number): number => median(lately.map(figure));
+    return {
+      day,
+      privateMb: of(({ privateMb }) => privateMb),
+      residentMb: of(({ residentMb }) => residentMb),
+      descriptors: of(({ descriptors }) => descriptors),
+      stateBytes: bytesBelow(this.#node.root, 'var/lib/lxc_autoscale'),
+      logBytes: bytesBelow(this.#node.root, 'var/log'),
+      sets: setsOf(this.#node),
+    };
   }
 
   /** Those of the tiers stay; of the others each place in turn gets another container. */

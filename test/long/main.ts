@@ -4,11 +4,13 @@ import { type LongRunOptions, longRun } from './long-run.ts';
 import { verdict } from './verdict.ts';
 
 /**
- * `npm run test:long [-- --days N --containers N --poll S --sample S --node VERSION --csv FILE]`: a
- * month of a hundred containers in a fraction of an hour, and whether anything grew.
+ * `npm run test:long [-- --days N --containers N --machines N --poll S --sample S --step MS
+ * --everything --node VERSION --csv FILE]`: a month of a hundred containers in a fraction of
+ * an hour, and whether anything grew. `npm run test:hundred-days` has virtual machines and a
+ * group besides, and people who use the page and the API.
  */
 
-const DEFAULTS = { days: 30, containers: 100, poll: 300, sample: 150 };
+const DEFAULTS = { days: 30, containers: 100, machines: 0, poll: 300, sample: 150, step: 5000 };
 const BOUNDS = { mbPerDay: 0.05, cycleDrift: 1.25, descriptors: 5 };
 
 function numberOf(name: keyof typeof DEFAULTS): number {
@@ -37,6 +39,9 @@ async function main(): Promise<void> {
     containers: numberOf('containers'),
     pollS: numberOf('poll'),
     sampleS: numberOf('sample'),
+    machines: numberOf('machines'),
+    stepMs: numberOf('step'),
+    everythingOn: process.argv.includes('--everything'),
     exchangeEveryMs: 6 * 3_600_000,
     measureEveryMs: 2 * 3_600_000,
     home: process.cwd(),

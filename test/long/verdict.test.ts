@@ -26,6 +26,10 @@ const GOOD: LongRun = {
   exchanged: 119,
   messages: 700,
   scrapes: 360,
+  visits: { answered: {}, refused: [] },
+  clones: { made: 0, gone: 0 },
+  errors: [],
+  tenths: [],
   files: [],
   remembered: [],
   exitCode: 0,
@@ -78,6 +82,8 @@ it('finds a run that shows nothing, and a daemon that failed', () => {
   expect(faultsOf({ sets: 0, messages: 0, scrapes: 0 })).toHaveLength(3);
   expect(faultsOf({ exitCode: 1 })).toHaveLength(1);
   expect(faultsOf({ stderr: 'no such thing' })).toHaveLength(1);
+  const refused = ['GET /: 500'];
+  expect(faultsOf({ visits: { answered: {}, refused } })).toEqual(['over HTTP: GET /: 500']);
   expect(faultsOf({ remembered: [123] })).toEqual(['it still speaks of 123']);
 });
 

@@ -42,7 +42,24 @@ export function verdict(run: LongRun, bounds: Bounds): Verdict {
     ...fileFaults(run),
     ...lifeFaults(run),
   ];
-  return { lines: [...told(run, warm, memory), ...toldLater(run, descriptors, drift)], faults };
+  const lines = [...told(run, warm, memory), ...toldLater(run, descriptors, drift)];
+  return { lines: [...lines, ...toldByTenths(run)], faults };
+}
+
+function toldByTenths({ tenths, visits, clones, errors }: LongRun): readonly string[] {
+  const visited = Object.values(visits.answered).reduce((sum, count) => sum + count, 0);
+  const group = `clones made ${clones.made}, taken away ${clones.gone}`;
+  return [
+    ...(visited === 0 ? [] : [`requests over HTTP answered: ${visited}; ${group}`]),
+    ...errors.slice(0, 10).map((line) => `the log has: ${line}`),
+    ...tenths.map(
+      (each) =>
+        `day ${fixed(each.day, 1)}: private ${fixed(each.privateMb, 1)} MB, resident ` +
+        `${fixed(each.residentMb, 1)} MB, ${each.descriptors} descriptors, state ` +
+        `${fixed(each.stateBytes / 1e6, 2)} MB, logs ${fixed(each.logBytes / 1e6, 2)} MB, ` +
+        `${each.sets} changes`,
+    ),
+  ];
 }
 
 function told(run: LongRun, warm: readonly Measured[], memory: Trend): readonly string[] {
@@ -157,6 +174,7 @@ function lifeFaults(run: LongRun): readonly string[] {
   if (run.sets === 0) faults.push('nothing was changed: the run shows nothing');
   if (run.messages === 0) faults.push('no message went out');
   if (run.scrapes === 0) faults.push('nobody could read the metrics');
+  for (const refused of run.visits.refused.slice(0, 10)) faults.push(`over HTTP: ${refused}`);
   return faults;
 }
 

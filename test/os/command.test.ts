@@ -57,6 +57,11 @@ describe('a command that ends by itself', () => {
     });
   });
 
+  it('gives a line as long as the bound allows', async () => {
+    const long = await run('head -c 50000 /dev/zero | tr "\\0" x', { outputLimitBytes: 60_000 });
+    expect('stdout' in long && long.stdout).toBe('x'.repeat(50_000));
+  });
+
   it('gets its arguments as they are, without a shell', async () => {
     const args = ['%s\n', '$HOME', '`id`', '; exit 3', 'a b', '*'];
     const result = await runCommand('printf', args, {
