@@ -50,7 +50,7 @@ export function parseArguments(argv: readonly string[]): Parsed {
   if (name === 'help') {
     const [about] = words;
     const command = commandIn(words);
-    return about === undefined || command !== undefined
+    return about === undefined || about === 'help' || command !== undefined
       ? { kind: 'help', command }
       : wrong(unknownCommand(about), undefined);
   }
@@ -163,8 +163,21 @@ const commandIn = (words: readonly string[]): Command | undefined =>
 /** A word at the beginning that is no command is told before the options behind it. */
 function unknownFirst(argv: readonly string[]): string | undefined {
   const args = withOptionNames(argv);
-  const { positionals } = parseArgs({ args, options: OPTIONS, strict: false });
+  const { positionals, tokens } = parseArgs({
+    args,
+    options: OPTIONS,
+    strict: false,
+    tokens: true,
+  });
   const [first = '-'] = positionals;
+  // Behind an unknown option it may be the value of that one, and a secret.
+  const before = tokens.slice(
+    0,
+    tokens.findIndex(({ kind }) => kind === 'positional'),
+  );
+  const isUnknown = (one: (typeof before)[number]): boolean =>
+    one.kind === 'option' && !Object.hasOwn(OPTIONS, one.name);
+  if (before.some(isUnknown)) return undefined;
   const isKnown = commandOf(first) !== undefined || ['help', 'version'].includes(first);
   return isKnown || first.startsWith('-') ? undefined : unknownCommand(first);
 }

@@ -709,8 +709,8 @@ const nodeSection = {
       'runs on; with [api, ssh] or [ssh, api] by the second while the first does not answer',
   ).usually(['api']),
   host: text(
-    /^[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?$/,
-    'is neither a name nor an address',
+    /^(?![^:]*:[^:]*$)[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?$/,
+    'is neither a name nor an address alone (its port is `port`)',
     { does: 'Name or address of the node, or of any node of its cluster' },
     'a host name, an IPv4 or an IPv6 address',
   ),
@@ -743,9 +743,12 @@ const nodeSection = {
   ),
   token_secret: token('Secret of the API token'),
   user: text(
-    /^[A-Za-z0-9_][^\s@!]*(?:@[^\s@!]+)?$/,
+    /^[A-Za-z0-9_][^\s@!:/]*(?:@[^\s@!:/]+)?$/,
     'is no name of a user',
-    { does: 'User to log in with: to the API instead of a token, with ssh root if it is left out' },
+    {
+      does: 'User to log in with: to the API instead of a token, with ssh root if it is left out',
+      secret: 'perhaps',
+    },
     'user@realm for the API, user for ssh',
   ),
   password: text(
