@@ -60,6 +60,7 @@ const SETTINGS: Readonly<Record<string, OptionRule>> = {
   protection: flag,
   rootfs: text,
   searchdomain: text,
+  snapstate: text,
   snaptime: { type: 'integer', min: 0 },
   startup: text,
   swap: { type: 'integer', min: 0 },

@@ -99,13 +99,15 @@ export async function rollback(context: CommandContext, args: Arguments): Promis
   const { machine } = context;
   return withLock(context, args.vmid, () =>
     withConf(context, args.vmid, (conf) => {
+      const section = conf.snapshots.get(name);
+      const no = whyNoRollback(name, conf.main.values, section?.values);
+      if (section === undefined || no !== undefined) return failure(255, `${no}\n`);
       const refused = lockedAnswer(conf);
       if (refused !== undefined) return refused;
-      const section = conf.snapshots.get(name);
-      if (section === undefined) return failure(255, `snapshot '${name}' does not exist\n`);
       if (machine.running(args.vmid) !== undefined) machine.stop(args.vmid);
       const main = copySection(section);
       main.description = conf.main.description;
+      keepUnused(conf.main.values, main.values);
       main.values.delete('snaptime');
       main.values.set('parent', name);
       machine.save(args.vmid, { ...conf, main, pending: newSection() });
@@ -115,9 +117,27 @@ export async function rollback(context: CommandContext, args: Arguments): Promis
   );
 }
 
+type Values = ReadonlyMap<string, string>;
+
+/** Asked before the lock. Source: `snapshot_rollback` of PVE::AbstractConfig. */
+export function whyNoRollback(name: string, now: Values, then: Values | undefined) {
+  if (now.get('template') === '1') return "you can't rollback if vm is a template";
+  if (then === undefined) return `snapshot '${name}' does not exist`;
+  const state = then.get('snapstate');
+  if (state === undefined) return undefined;
+  return `unable to rollback to incomplete snapshot (snapstate = ${state})`;
+}
+
+/** Volumes that no disk uses stay as they are. */
+export function keepUnused(now: Values, then: Map<string, string>): void {
+  const isUnused = ([key]: readonly [string, string]): boolean => /^unused\d+$/.test(key);
+  for (const [key] of [...then].filter(isUnused)) then.delete(key);
+  for (const [key, value] of [...now].filter(isUnused)) then.set(key, value);
+}
+
 const GIB_EXTENTS = 256;
 
-/** Only `+N` with its unit. Source: `resize_vm` of PVE::API2::LXC. */
+/** Source: `resize_vm` of PVE::API2::LXC. */
 export async function resize(context: CommandContext, args: Arguments): Promise<Answer> {
   const [, disk = '', size = ''] = args.values;
   const { machine } = context;
@@ -131,6 +151,10 @@ export async function resize(context: CommandContext, args: Arguments): Promise<
       }
       const grown = grownDisk(conf.main.values.get(disk), size);
       if (grown === undefined) return failure(255, `no such disk '${disk}'\n`);
+      if (grown.toGib < grown.fromGib) return failure(255, 'unable to shrink disk size\n');
+      if (grown.toGib === grown.fromGib) {
+        return failure(255, 'disk is already at specified size\n');
+      }
       conf.main.values.set(disk, grown.value);
       machine.save(args.vmid, conf);
       return answer(resizedWords(diskName(conf), grown));
@@ -147,13 +171,33 @@ interface Grown {
   readonly toGib: number;
 }
 
-/** A disk with so much more; undefined: there is none, or the size is not understood. */
+const UNIT_GIB: Readonly<Record<string, number>> = {
+  '': 2 ** -30,
+  K: 2 ** -20,
+  M: 2 ** -10,
+  G: 1,
+  T: 2 ** 10,
+};
+
+/** In GiB. Source: `parse_size` of PVE::JSONSchema. */
+function sizeGib(text: string | undefined): number | undefined {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)$/.exec(text ?? '') ?? [];
+  return number === undefined ? undefined : Number(number) * (UNIT_GIB[unit] ?? 1);
+}
+
+/** The largest unit that it is whole in, as `format_size` has it. */
+function sizeText(gib: number): string {
+  const unit = ['T', 'G', 'M', 'K'].find((each) => Number.isInteger(gib / (UNIT_GIB[each] ?? 1)));
+  return `${gib / (UNIT_GIB[unit ?? ''] ?? 1)}${unit ?? ''}`;
+}
+
+/** A disk with so much more, or of that size; undefined: there is none, or it has no size. */
 export function grownDisk(value: string | undefined, size: string): Grown | undefined {
-  const fromGib = Number(/(?:^|,)size=([0-9]+)G/.exec(value ?? '')?.[1]);
-  const moreGib = Number(/^\+([0-9]+)G$/.exec(size)?.[1]);
-  if (value === undefined || !(fromGib >= 0) || !(moreGib > 0)) return undefined;
-  const toGib = fromGib + moreGib;
-  return { value: value.replace(/size=[0-9]+G/, `size=${toGib}G`), fromGib, toGib };
+  const fromGib = sizeGib(/(?:^|,)size=([^,]*)/.exec(value ?? '')?.[1]);
+  const given = sizeGib(size.replace(/^\+/, ''));
+  if (value === undefined || fromGib === undefined || given === undefined) return undefined;
+  const toGib = size.startsWith('+') ? fromGib + given : given;
+  return { value: value.replace(/size=[^,]*/, `size=${sizeText(toGib)}`), fromGib, toGib };
 }
 
 export const resizedWords = (name: string, { fromGib, toGib }: Grown): string => {

@@ -94,7 +94,8 @@ export async function qm(context: VmContext, words: readonly string[]): Promise<
   const work = Object.hasOwn(DISK_WORKS, command) ? DISK_WORKS[command] : undefined;
   if (work !== undefined) {
     const lock = conf.main.get('lock');
-    if (lock !== undefined) return failure(255, `VM is locked (${lock})\n`);
+    const asksItself = command === 'resize' || command === 'rollback';
+    if (lock !== undefined && !asksItself) return failure(255, `VM is locked (${lock})\n`);
     return work(context, args, conf);
   }
   switch (command) {
