@@ -48,7 +48,7 @@ export interface Sampling {
 export type Look = 'all' | 'prompted' | 'glance';
 
 /** How much sooner the next sample comes when something may have begun. */
-const SOON = 0.25;
+export const SOON = 0.25;
 
 /** The source of signals: `process` in the program. */
 export interface Signals {
@@ -127,13 +127,17 @@ export async function runOnSchedule(schedule: Schedule, signals: Signals): Promi
   }
 }
 
+export interface LookRhythm extends Pick<Schedule, 'clock'> {
+  readonly sampling?: Pick<Sampling, 'intervalMs' | 'glanceAfterMs' | 'prompts'> | undefined;
+}
+
 /** When the next look comes, and of which kind. */
-class LookTimes {
-  readonly #schedule: Schedule;
+export class LookTimes {
+  readonly #schedule: LookRhythm;
   #sampleMs = Number.POSITIVE_INFINITY;
   #glanceMs = Number.POSITIVE_INFINITY;
 
-  constructor(schedule: Schedule) {
+  constructor(schedule: LookRhythm) {
     this.#schedule = schedule;
   }
 

@@ -1,4 +1,4 @@
-import { nextStart } from '../../src/app/scheduler.ts';
+import { LookTimes, nextStart, SOON } from '../../src/app/scheduler.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 import { offPeakAt } from '../../src/config/off-peak.ts';
@@ -7,6 +7,7 @@ import { renderProblem } from '../../src/config/problem.ts';
 import { hostPolicy, manage } from '../../src/config/resolve.ts';
 import { type LoopState, newLoopState } from '../../src/core/loop-state.ts';
 import { takeOver, toSaved } from '../../src/core/saved-state.ts';
+import { milliseconds } from '../../src/core/units.ts';
 import { type CycleSettings, runCycle } from '../../src/loop/cycle.ts';
 import { sample } from '../../src/loop/sample.ts';
 import type { GuestSpec } from '../../src/sim/machine.ts';
@@ -70,8 +71,6 @@ export function settingsOf(config: Config): CycleSettings {
   };
 }
 
-/** How much sooner the next sample comes when something may have begun; as the daemon has it. */
-const SOON = 0.25;
 const BOOT = 'virtual-boot';
 const CYCLES_A_BREATH = 50;
 
@@ -86,14 +85,14 @@ class Run {
   earlyDecisions = 0;
   #saved: string | undefined;
   #nextMs = 0;
-  #sampleMs = Number.POSITIVE_INFINITY;
-  #glanceMs = Number.POSITIVE_INFINITY;
+  #looks: LookTimes;
 
   constructor(scenario: Scenario) {
     const { yaml = 'DEFAULT:\n', host, guests, events } = scenario;
     this.config = configOf(yaml);
     this.#settings = { ...settingsOf(this.config), save: () => this.#save() };
     this.node = new VirtualNode({ ...scenario, host: { ...LARGE_HOST, ...host }, guests });
+    this.#looks = this.#newLooks();
     events?.(this.node);
   }
 
@@ -101,22 +100,19 @@ class Run {
   async until(endMs: number): Promise<void> {
     const { time } = this.node;
     while (time.nowMs < endMs) {
-      const lookMs = Math.min(this.#sampleMs, this.#glanceMs);
+      const lookMs = this.#looks.nextMs;
       await time.passTo(Math.min(this.#nextMs, lookMs, endMs));
       if (time.nowMs >= endMs) return;
       if (lookMs < this.#nextMs) {
-        const between = lookMs < this.#sampleMs;
-        const soon = await this.#sample(between);
-        const nextMs = time.nowMs + this.config.sampleIntervalMs * (soon ? SOON : 1);
-        this.#sampleMs = between ? Math.min(this.#sampleMs, nextMs) : nextMs;
-        this.#glanceMs = between ? Number.POSITIVE_INFINITY : this.#glanceNextMs();
+        const { next } = this.#looks;
+        const soon = await this.#sample(next === 'glance');
+        this.#looks.after(next, soon ? SOON : 1);
         continue;
       }
       await this.#cycle(this.#settings);
       this.cycles += 1;
       if (this.cycles % CYCLES_A_BREATH === 0) await breathe();
-      this.#sampleMs = time.nowMs + this.config.sampleIntervalMs;
-      this.#glanceMs = this.#glanceNextMs();
+      this.#looks.after('all', 1);
       this.#nextMs = nextStart(this.#nextMs, this.config.pollIntervalMs, time.nowMs);
     }
   }
@@ -129,12 +125,16 @@ class Run {
       takeOver(this.state, JSON.parse(this.#saved), BOOT, this.#instant());
     }
     this.#nextMs = this.node.time.nowMs;
-    this.#sampleMs = Number.POSITIVE_INFINITY;
-    this.#glanceMs = Number.POSITIVE_INFINITY;
+    this.#looks = this.#newLooks();
   }
 
-  #glanceNextMs(): number {
-    return this.node.time.nowMs + this.config.sampleIntervalMs / 2;
+  #newLooks(): LookTimes {
+    const { sampleIntervalMs } = this.config;
+    const intervalMs = () => sampleIntervalMs;
+    const glanceAfterMs = () => sampleIntervalMs / 2;
+    const { time, world } = this.node;
+    const clock = { ...world.clock, monotonicMs: () => milliseconds(time.nowMs) };
+    return new LookTimes({ clock, sampling: { intervalMs, glanceAfterMs } });
   }
 
   #save(): undefined {
