@@ -201,7 +201,9 @@ describe.each(pages)('$path', ({ path, text }) => {
 it.each([...pages.map(({ path }) => path), ...workflows])(
   '%s names scripts that there are',
   (path) => {
-    for (const [, script = ''] of read(path).matchAll(/npm run (?:--silent )?([a-z][a-z0-9:]*)/g)) {
+    for (const [, script = ''] of read(path).matchAll(
+      /npm run (?:--silent )?([a-z][a-z0-9:-]*)/g,
+    )) {
       expect(Object.keys(scripts)).toContain(script);
     }
   },
