@@ -11,13 +11,15 @@
  *                     share a clock; default: now
  *   FAST_TIME_UPTIME  the clock since the boot at the origin, milliseconds; default: the real one
  *   FAST_TIME_SKIP    1: as well, whenever the process only waits for a timer, the clock jumps to
- *                     it. While it computes, reads or writes, or while a child process runs, time
- *                     runs by the factor. A timer that is unref'd is no reason to stop a jump.
+ *                     it. While it computes, reads or writes, while a child process runs or while
+ *                     somebody is connected to it, time runs by the factor. A timer that is unref'd
+ *                     is no reason to stop a jump.
  *   FAST_TIME_FD      with SKIP: a socket on which each jump is announced ("MILLISECONDS\n", the
  *                     wall clock) before it happens, and which has to answer with one line. So a
  *                     simulated world can be brought up to that time first.
  */
 const fs = require('node:fs');
+const net = require('node:net');
 const timers = require('node:timers');
 const timersPromises = require('node:timers/promises');
 const util = require('node:util');
@@ -176,6 +178,18 @@ const QUIET_TURNS = 2;
 /** To ask at each turn would cost the process more than what it waits for. */
 const LOOK_AGAIN_MS = 1;
 let quietTurns = 0;
+/** Node does not name a socket that is unref'd, and its time limits would run out in a jump. */
+const visitors = new Set();
+
+const { emit } = net.Server.prototype;
+net.Server.prototype.emit = function (event, ...args) {
+  const [socket] = args;
+  if (event === 'connection' && socket instanceof net.Socket) {
+    visitors.add(socket);
+    socket.once('close', () => visitors.delete(socket));
+  }
+  return emit.call(this, event, ...args);
+};
 
 function look() {
   fireDue();
@@ -193,6 +207,7 @@ function look() {
 }
 
 function isAtWork() {
+  if (visitors.size > 0) return true;
   const active = process.getActiveResourcesInfo();
   const pipes = active.filter((name) => name === 'PipeWrap').length;
   return pipes > OWN_PIPES || active.some((name) => WORK.test(name));

@@ -17,6 +17,8 @@ it('grows in nothing while containers come and go, and leaves its files within b
     home: HOME,
     exchangeEveryMs: 1_800_000,
     measureEveryMs: 900_000,
+    machines: 6,
+    everythingOn: true,
   });
   // So short a run shows what grows with each cycle; what grows with days the long one shows.
   // 9 files a container, of which two or three go in the hour for which theirs stay open.
@@ -25,4 +27,7 @@ it('grows in nothing while containers come and go, and leaves its files within b
   expect(faults, lines.join('\n')).toEqual([]);
   expect(run.cycles).toBeGreaterThan(60);
   expect(run.exchanged).toBeGreaterThan(5);
+  expect(run.clones.made).toBeGreaterThan(0);
+  const asked = ['/', '/api/v1/status', '/api/v1/events', '/api/v1/guests/101/memory'];
+  expect(Object.keys(run.visits.answered)).toEqual(expect.arrayContaining(asked));
 });

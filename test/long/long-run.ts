@@ -70,7 +70,12 @@ export interface LongRun {
   /** Requests over HTTP that were answered well, by path, and those that were not. */
   readonly visits: VisitCounts;
   /** Clones that the group has made, and has taken away again. */
-  readonly clones: { readonly made: number; readonly gone: number };
+  readonly clones: {
+    readonly made: number;
+    readonly gone: number;
+    /** How many were made with an id. */
+    readonly ofId: ReadonlyMap<string, number>;
+  };
   /** Lines of the log that tell of a failure. */
   readonly errors: readonly string[];
   readonly files: readonly Found[];
@@ -288,9 +293,12 @@ const bytesBelow = (root: string, start: string): number =>
     .reduce((sum, { bytes }) => sum + bytes, 0);
 
 function clonesOf({ calls }: SimulatedNode): LongRun['clones'] {
-  const count = (verb: string): number =>
-    calls.filter(({ argv, exit }) => argv[0] === 'pct' && argv[1] === verb && exit === 0).length;
-  return { made: count('clone'), gone: count('destroy') };
+  const done = (verb: string): typeof calls =>
+    calls.filter(({ argv, exit }) => argv[0] === 'pct' && argv[1] === verb && exit === 0);
+  const made = done('clone');
+  const ofId = new Map<string, number>();
+  for (const { argv } of made) ofId.set(argv[3] ?? '', (ofId.get(argv[3] ?? '') ?? 0) + 1);
+  return { made: made.length, gone: done('destroy').length, ofId };
 }
 
 /** The log is bounded: what it has of the end. */

@@ -27,7 +27,7 @@ const GOOD: LongRun = {
   messages: 700,
   scrapes: 360,
   visits: { answered: {}, refused: [] },
-  clones: { made: 0, gone: 0 },
+  clones: { made: 0, gone: 0, ofId: new Map() },
   errors: [],
   tenths: [],
   files: [],
@@ -68,6 +68,8 @@ it('finds files beyond their bounds', () => {
     file(`var/lib/lxc_autoscale/backups/101/${at}.conf`),
   );
   expect(faultsOf({ files: copies })).toHaveLength(1);
+  const clones = { made: 2, gone: 2, ofId: new Map([['101', 2]]) };
+  expect(faultsOf({ files: copies, clones })).toEqual([]);
   const days = Array.from({ length: 16 }, (_, at) =>
     file(`var/lib/lxc_autoscale/usage/2026-11-${10 + at}-1.csv.gz`),
   );

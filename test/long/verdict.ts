@@ -128,7 +128,7 @@ function parts(measured: readonly Measured[]): ReadonlyArray<readonly Measured[]
   return [0, 1, 2, 3].map((part) => measured.slice(part * size, (part + 1) * size));
 }
 
-function fileFaults({ files }: LongRun): readonly string[] {
+function fileFaults({ files, clones }: LongRun): readonly string[] {
   const faults: string[] = [];
   const logs = files.filter(({ path }) => path.startsWith('var/log/'));
   if (logs.length > 2 * (LOG_KEEP + 1)) faults.push(`${logs.length} log files`);
@@ -136,8 +136,9 @@ function fileFaults({ files }: LongRun): readonly string[] {
     if (bytes > LOG_MAX_MIB * MIB) faults.push(`${path} has ${bytes} bytes`);
   }
   for (const [directory, names] of backupsByContainer(files)) {
-    // The first copy of a guest stays beside those.
-    const most = 2 * (BACKUPS_KEEP + 1);
+    // The first copy of each guest that has had the id stays beside those.
+    const guests = clones.ofId.get(directory.split('/').at(-1) ?? '') ?? 1;
+    const most = 2 * (BACKUPS_KEEP + guests);
     if (names.length > most) faults.push(`${names.length} files in ${directory}`);
   }
   const history = files.filter(({ path }) => path.startsWith('var/lib/lxc_autoscale/usage/'));
