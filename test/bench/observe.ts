@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   mkdirSync,
@@ -18,7 +19,8 @@ import type { Clock } from '../../src/node/port.ts';
 
 /**
  * What it costs to observe a container, in microseconds, against loops that only read the same
- * files: with kept descriptors, and with open, read and close. The rounds take turns, so that
+ * files: with kept descriptors, and with open, read and close; the same by a program in C, which
+ * is compiled here if there is a compiler. The rounds take turns, so that
  * whatever else the machine does hits all of them alike; the median of the rounds counts. Code is
  * optimized as late as in the daemon.
  */
@@ -97,7 +99,34 @@ function measure(root: string, vmids: readonly Vmid[]): readonly string[] {
   }
   cgroups.close();
   for (const descriptor of descriptors) closeSync(descriptor);
-  return summary(median(sample), median(keptReads), median(openReads));
+  const observed = median(sample);
+  return [
+    ...summary(observed, median(keptReads), median(openReads)),
+    ...besideC(root, names, observed),
+  ];
+}
+
+const READER = new URL('../test/bench/reader.c', import.meta.url).pathname;
+
+/** What the same reads take in C, whose rounds come after the others. */
+function besideC(root: string, names: readonly string[], sample: number): readonly string[] {
+  const [program, list] = [join(root, 'reader'), join(root, 'names')];
+  const compiled = spawnSync('cc', ['-O2', '-o', program, READER], { encoding: 'utf8' });
+  if (compiled.error) return ['no C compiler is here, so nothing is compared with C'];
+  if (compiled.status !== 0) throw new Error(compiled.stderr);
+  writeFileSync(list, `${names.join('\n')}\n`);
+  const run = spawnSync(program, [list, String(ROUNDS)], { encoding: 'utf8' });
+  if (run.status !== 0) throw new Error(`the reader in C: ${run.stderr}`);
+  const [kept = 0, summed = 0, opened = 0] = run.stdout.split('\n').map(Number);
+  const line = (what: string, roundUs: number): string => {
+    const us = roundUs / CONTAINERS;
+    return `${us.toFixed(1).padStart(6)} us  ${what}: sample takes ${(sample / us).toFixed(2)} x`;
+  };
+  return [
+    line('the same reads in C, descriptors kept', kept),
+    line('the same in C, every number summed up', summed),
+    line('the same reads in C, open and close', opened),
+  ];
 }
 
 function summary(sample: number, keptReads: number, openReads: number): readonly string[] {
