@@ -16,6 +16,7 @@ const BELONGS_TO = [
   ['ntfy_token', 'ntfy_url'],
   ['webhook_token', 'webhook_url'],
   ['webhook_body', 'webhook_url'],
+  ['notify_proxmox_type', 'notify_proxmox', '`notify_proxmox: True`'],
   ['report_day', 'report', '`report: weekly`'],
   ['report_hour', 'report', '`report: weekly`'],
   ['off_peak_cron', 'energy_mode', '`energy_mode: True`'],

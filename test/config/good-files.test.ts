@@ -319,6 +319,9 @@ describe('a file as existing installations have it', () => {
       'f.yaml:2: gotify_token: has no effect without gotify_url',
       'f.yaml:3: webhook_body: has no effect without webhook_url',
     ]);
+    expect(read(withDefault('notify_proxmox_type: lxc-autoscale')).notes).toEqual([
+      'f.yaml:2: notify_proxmox_type: has no effect without `notify_proxmox: True`',
+    ]);
   });
 
   it('says that a cron expression alone is no energy mode', () => {
