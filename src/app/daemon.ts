@@ -145,7 +145,9 @@ class Daemon {
 
   #partsOf(node: NodeLoop): readonly Part[] {
     const { context, home } = this.#launched;
-    const groups = groupsPart(node, node === this.#home ? home.inventory : undefined, context);
+    const { inventory } = home;
+    const ofHome = { inventory, askedMib: () => this.#http.comingMib };
+    const groups = groupsPart(node, node === this.#home ? ofHome : undefined, context);
     this.#groups.set(node.open.name, groups);
     return [
       groups,

@@ -2,8 +2,7 @@ import type { GroupReport } from '../core/groups/group-report.ts';
 import type { ProcessContext } from './context.ts';
 import type { NodeLoop } from './node-loop.ts';
 import type { Part } from './part.ts';
-import type { AskableGroups, RunningGroups } from './running-groups.ts';
-import type { OpenHome } from './world.ts';
+import type { AskableGroups, HomeGroups, RunningGroups } from './running-groups.ts';
 
 export interface GroupsPart extends Part, AskableGroups {
   readonly reports: readonly GroupReport[];
@@ -14,20 +13,20 @@ export interface GroupsPart extends Part, AskableGroups {
 /**
  * Horizontal groups of one node. They start with the first configuration that has a group there.
  *
- * @param inventory of the node that this program runs on; undefined: it is a further one
+ * @param home of the node that this program runs on; undefined: it is a further one
  */
 export function groupsPart(
   node: NodeLoop,
-  inventory: OpenHome['inventory'],
+  home: HomeGroups | undefined,
   context: ProcessContext,
 ): GroupsPart {
   let running: RunningGroups | undefined;
-  const mayHave = inventory !== undefined || node.open.groups !== undefined;
+  const mayHave = home !== undefined || node.open.groups !== undefined;
   return {
     async apply() {
       if (running !== undefined || node.config.groups.length === 0 || !mayHave) return;
       const { startGroups } = await import('./running-groups.ts');
-      running = startGroups(node, inventory, context);
+      running = startGroups(node, home, context);
     },
     stop: async () => running?.stop(),
     ask: async (...asked) => running?.ask(...asked),

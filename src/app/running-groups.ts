@@ -52,10 +52,16 @@ const STOP_MS = 1000;
 const LEFT = 'they are left to finish';
 const CUT_OFF = 'they end with the connection, and the next start finds how far they came';
 
-/** @param inventory of the node that this program runs on; undefined: it is a further one */
+export interface HomeGroups {
+  readonly inventory: PveInventory | undefined;
+  /** Memory of the host for guests that somebody has asked for, and that do not run yet. */
+  readonly askedMib: () => number;
+}
+
+/** @param home of the node that this program runs on; undefined: it is a further one */
 export function startGroups(
   node: NodeLoop,
-  inventory: PveInventory | undefined,
+  home: HomeGroups | undefined,
   context: ProcessContext,
 ): RunningGroups {
   const { world } = node;
@@ -71,7 +77,7 @@ export function startGroups(
     if (node.settings.dryRun) return undefined;
     return file.write(toSavedGroups(states, boot));
   };
-  const door = node.open.groups ?? doorHere(inventory, context);
+  const door = node.open.groups ?? doorHere(home?.inventory, context);
   const groupWorld = { ...world, ...door, log, probe: createHealthProbe() };
   let timer: NodeJS.Timeout | undefined;
   let stopping = false;
@@ -86,7 +92,14 @@ export function startGroups(
       const { config, settings, headroom } = node;
       const { manage, hostPolicy } = settings;
       const dryRun = settings.dryRun || config.onlyObserved !== undefined;
-      return { policies: policiesOf(config), manage, hostPolicy, dryRun, headroom: () => headroom };
+      return {
+        policies: policiesOf(config),
+        manage,
+        hostPolicy,
+        dryRun,
+        headroom: () => headroom,
+        othersMib: () => home?.askedMib() ?? 0,
+      };
     },
     wake: () => {
       if (!stopping) lookIn(WAKE_MS);

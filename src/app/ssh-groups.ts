@@ -212,6 +212,7 @@ class GroupSight {
     const { vmlist } = this.paths;
     if (this.#files.bytes(vmlist) === undefined) return `there is no ${vmlist} on the node`;
     const [name, known] = [this.paths.nodeName(), this.#options.nodeName()];
+    if (known === '') return 'its name is not known yet, since its node was not seen';
     return name === known ? undefined : `it calls itself ${name}, and not ${known} as before`;
   }
 }

@@ -70,8 +70,10 @@ async function releaseOne(
 ): Promise<Said | undefined> {
   await world.inspect(vmid);
   const file: Reading<GuestFile> = world.guests.read(vmid);
-  // What cannot be read is not ours to judge.
-  if (!file.ok) return undefined;
+  if (!file.ok) {
+    if (file.why === 'absent') return undefined;
+    return { ok: false, text: `Guest ${vmid}: its notes cannot be read: ${file.detail}.` };
+  }
   const notes = notesIn(file.value.content);
   const wanted = notes === undefined ? undefined : withNote(notes, undefined);
   if (wanted === undefined || (wanted.ok && wanted.notes === notes)) return undefined;

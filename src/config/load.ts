@@ -287,8 +287,9 @@ function notesOn(
   }
   for (const section of sections.groups) {
     const elsewhere = groupElsewhere(section, config);
-    const at = section.given.get('lxc_containers')?.line ?? section.line;
-    if (elsewhere !== undefined) note(at, 'lxc_containers', elsewhere);
+    const key = ['lxc_containers', 'node', 'source'].find((one) => section.given.has(one));
+    const at = section.given.get(key ?? '')?.line ?? section.line;
+    if (elsewhere !== undefined) note(at, key ?? section.name, elsewhere);
   }
   if (mayBeFound(sections.nodes)) {
     const { defaults, tiers, groups } = sections;

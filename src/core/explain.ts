@@ -352,7 +352,10 @@ function keepWords(because: KeepReason): string {
     case 'oom-lately':
       return 'the kernel ended a process in it lately (out of memory), so it keeps its memory';
     case 'held-back-lately':
-      return 'it had to wait for memory at its limit lately, so it keeps its memory';
+      return (
+        'it had to wait for memory lately, at its limit or its guard, ' +
+        'so nothing is taken from it'
+      );
     case 'unproven-lately':
       return unprovenLately(because.attempts, because.retryInMs);
     case 'cannot-prove':

@@ -9,7 +9,7 @@ import {
 
 /**
  * Demand that comes again every so many hours, as that of jobs by the clock does. The last day is
- * kept in 288 bytes: for each five minutes of the wall clock a level, each a ninth above the one
+ * kept in 288 bytes: for each five minutes of the wall clock a level, each 9 % above the one
  * below. A period is believed once it has foretold all of the last four periods: no five minutes
  * wanted more than the same time of one of the two periods before, five minutes early or late. A
  * single surprise ends that, and is answered as one without a forecast is.
@@ -25,7 +25,8 @@ const LEAST_SAVING = 1.5;
 
 const PER_DOUBLING = 8;
 const LOWEST_DOUBLING = -5;
-const HIGHEST = 97;
+/** 8192 cores. */
+const HIGHEST = 145;
 const UNKNOWN = 0;
 /** A forecast may be too low by so many levels, a fifth; below half a core by any. */
 const TOLERATED = 2;
@@ -79,13 +80,17 @@ export function fillDay(model: DemandModel, cores: number, wallMs: number): void
 /** Compares a slot that has ended with what each period foretold of it. */
 function judge({ day, foretold }: DemandModel, ended: number): void {
   const place = placeOf(ended);
-  const level = day[place] ?? UNKNOWN;
   for (let index = 0; index < PERIODS_TRIED; index += 1) {
-    const forecast = levelAt(day, place, PERIODS[index] ?? 0);
-    const isSo =
-      forecast !== UNKNOWN && level <= Math.max(LEAST_THAT_MATTERS, forecast) + TOLERATED;
+    const isSo = foretells(day, place, PERIODS[index] ?? 0);
     foretold[index] = isSo ? Math.min(4 * SLOTS_A_DAY, (foretold[index] ?? 0) + 1) : 0;
   }
+}
+
+/** Whether no more was wanted in a slot than a period has foretold of it. */
+function foretells(day: Uint8Array, place: number, period: number): boolean {
+  const forecast = levelAt(day, place, period);
+  const most = Math.max(LEAST_THAT_MATTERS, forecast) + TOLERATED;
+  return forecast !== UNKNOWN && (day[place] ?? UNKNOWN) <= most;
 }
 
 /** The most of the same time of the periods before; UNKNOWN if any of it is. It runs often. */
@@ -107,20 +112,26 @@ function levelAt(day: Uint8Array, place: number, period: number): number {
 /** By the period that holds least; undefined: none is believed, or none is worth its changes. */
 export function repeatsOf({ day, foretold, atMs }: DemandModel): Repeats | undefined {
   const place = placeOf(slotOf(atMs + MIDDLE_MS));
+  const open = placeOf(slotOf(atMs - MIDDLE_MS));
   let found: number | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (let index = 0; index < PERIODS_TRIED; index += 1) {
     const period = PERIODS[index] ?? 0;
     if ((foretold[index] ?? 0) < PERIODS_FORETOLD * period) continue;
+    // A surprise counts at once, before its five minutes have ended.
+    if (!foretells(day, open, period)) continue;
     const mean = meanIfWorth(day, place, period);
     if (mean === undefined || mean >= least) continue;
     least = mean;
     found = period;
   }
   if (found === undefined) return undefined;
-  const now = coresOf(levelAt(day, place, found)) * MARGIN;
-  const soon = coresOf(levelAt(day, (place + 1) % SLOTS_A_DAY, found)) * MARGIN;
-  return { periodMs: found * SLOT_MS, now, soon };
+  const period = found;
+  // As much as would be no surprise is given: what is below it is never seen to be too little.
+  const held = (at: number): number =>
+    coresOf(Math.max(LEAST_THAT_MATTERS, levelAt(day, at, period))) * MARGIN;
+  const soon = held((place + 1) % SLOTS_A_DAY);
+  return { periodMs: period * SLOT_MS, now: held(place), soon };
 }
 
 /** What is held in a period, the last first; it is used again each time. */

@@ -109,7 +109,7 @@ export class Groups {
     this.#parts = parts;
   }
 
-  /** One look at all groups. Reads files only; what it begins goes on by itself. */
+  /** One look at all groups. It waits for no command: what it begins goes on by itself. */
   look(): Promise<void> {
     return this.#inTurn(() => this.#look());
   }
@@ -167,7 +167,8 @@ export class Groups {
     });
     const coming = (): number => comingMib(cluster.value, lives, making);
     const limitsMib = runningLimits(cluster.value, world, current.headroom());
-    const hostHeadroomMib = hostRoom(coming(), limitsMib, host, current);
+    const takenMib = coming() + (current.othersMib?.() ?? 0);
+    const hostHeadroomMib = hostRoom(takenMib, limitsMib, host, current);
     const cloneRuns: GroupView['cloneRuns'] = (pid) => world.eyes.isAlive(pid);
     const view: GroupView = { cluster: cluster.value, lives, hostHeadroomMib, cloneRuns };
     for (const policy of seen) await this.#lookAt(policy, view, current, ledgers);

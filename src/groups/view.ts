@@ -23,6 +23,8 @@ export interface GroupSettings {
   readonly dryRun: boolean;
   /** What the last cycle has left of the host; undefined before the first. */
   readonly headroom: () => Headroom | undefined;
+  /** Memory of the host for others that are about to run: it is given to no member. */
+  readonly othersMib?: () => number;
 }
 
 /** Of the groups that are worked on here, by label. */

@@ -46,7 +46,8 @@ export async function guardMemory(
   const guards = world.hands?.memoryGuards;
   if (guards === undefined) return;
   if (pause?.kind === 'elsewhere') return endGuards(world, state, OTHERS_SCALE);
-  const standing = new Set(guards.standing());
+  const stood: ReadonlySet<Vmid> = new Set(guards.standing());
+  const standing = new Set(stood);
   const why = new Map(skipped.map(({ vmid, because }) => [vmid, because.kind]));
   for (const { vmid, config } of containers) {
     const kind = why.get(vmid);
@@ -54,7 +55,8 @@ export async function guardMemory(
     // What cannot be seen now, or stands still, keeps what it has.
     if (kind !== undefined ? STAYS.has(kind) : !config.ok || isWanted) standing.delete(vmid);
     if (kind !== undefined || !isWanted) continue;
-    const how = { vmid, isPaused: pause !== undefined, isChanged: changed.has(vmid) };
+    const isChanged = changed.has(vmid);
+    const how = { vmid, isPaused: pause !== undefined, isChanged, stands: stood.has(vmid) };
     await guardOne(world, state, guards, how);
   }
   if (urgent !== undefined) return;
@@ -76,6 +78,8 @@ interface GuardedOne {
   readonly vmid: Vmid;
   readonly isPaused: boolean;
   readonly isChanged: boolean;
+  /** One is on record, of this life of the program or of one before. */
+  readonly stands: boolean;
 }
 
 async function guardOne(
@@ -84,24 +88,24 @@ async function guardOne(
   guards: MemoryGuards,
   one: GuardedOne,
 ): Promise<void> {
-  const { vmid, isPaused, isChanged } = one;
+  const { vmid, isPaused, isChanged, stands } = one;
   const { life } = recordOf(state, vmid);
   const nowMs = world.clock.monotonicMs();
-  const due = (sample: Reading<CgroupSample>) => moveDue(life, sample, { nowMs, isPaused });
+  const due = (sample: Reading<CgroupSample>) => moveDue(life, sample, { nowMs, isPaused, stands });
   // The look of this cycle tells that nothing is to be done; what is done goes by one more.
   if (!isChanged && life.sample !== undefined && due(present(life.sample)) === undefined) return;
   const move = due(world.cgroups.sample(vmid));
   if (move === undefined) return;
   const { limitMib } = move;
-  const stands = await moveGuard(world, guards, { ...move, vmid, told: life.guard?.problem });
-  life.guard = { limitMib, checkedMs: nowMs, ...stands };
+  const moved = await moveGuard(world, guards, { ...move, vmid, told: life.guard?.problem });
+  life.guard = { limitMib, checkedMs: nowMs, ...moved };
 }
 
 /** Where a guard is wanted; undefined: it need not be moved, or must not now. */
 function moveDue(
   { guard }: GuestRecord['life'],
   sample: Reading<CgroupSample>,
-  { nowMs, isPaused }: { readonly nowMs: number; readonly isPaused: boolean },
+  { nowMs, isPaused, stands }: Pick<GuardedOne, 'isPaused' | 'stands'> & { readonly nowMs: number },
 ): Move | undefined {
   const usage = sample.ok ? memoryUsage(undefined, sample.value) : sample;
   if (!usage.ok || usage.value.limitMib === undefined) return undefined;
@@ -110,7 +114,8 @@ function moveDue(
   const nowMib = known?.atMib;
   const wanted = wantedGuard({ limitMib, workingSetMib, nowMib });
   const givesWay = nowMib !== undefined && (wanted ?? limitMib) > nowMib;
-  if (isPaused && !givesWay) return undefined;
+  // Where one stands that an earlier life has set is not known: it may have to give way.
+  if (isPaused && !givesWay && !(known === undefined && stands)) return undefined;
   const checkMs = known?.problem === undefined ? CHECK_MS : RETRY_MS;
   const isFresh = known !== undefined && nowMs - known.checkedMs < checkMs;
   const isIdle = wanted === nowMib || (known?.problem !== undefined && !givesWay);
@@ -184,7 +189,8 @@ async function takeBack(
   const what = `Container ${vmid}: memory.high`;
   if (!ended.ok) {
     const { message } = ended;
-    const text = `${what} could not be put back: ${message}. It is tried again.`;
+    const next = 'The next cycle or the next start tries again';
+    const text = `${what} could not be put back: ${message}. ${next}.`;
     if (message !== told) log.error(text, about(vmid, 'failed'));
     return message;
   }
@@ -213,7 +219,7 @@ async function endGuard(
 export async function endGuards(
   { hands, ...world }: CycleWorld,
   state: LoopState,
-  why: string = NOT_WANTED,
+  why = 'nobody raises its limit from now on',
 ): Promise<void> {
   const guards = hands?.memoryGuards;
   for (const vmid of guards?.standing() ?? []) {

@@ -49,12 +49,15 @@ export function whyNoHeadroom(
 /**
  * Why a container must not be given so much memory by hand: the host has it not, or has promised it
  * to others. One that does not run is given nothing now, and only has to fit into the host.
+ *
+ * @param comingMib of guests that are about to run
  */
 export function whyNotGiven(
   world: Pick<World, 'guests' | 'cgroups' | 'host' | 'clock'>,
   policy: HostPolicy,
   now: GuestConfig,
   toMib: Mib,
+  comingMib = 0,
 ): string | undefined {
   if (toMib <= now.memoryMib) return undefined;
   const host = world.host.observe();
@@ -76,8 +79,9 @@ export function whyNotGiven(
   });
   if (!wholeMib.ok) return wholeMib.detail;
   const more = toMib - now.memoryMib;
-  if (more <= wholeMib.value) return undefined;
-  return `${more} MB more are needed for it, and the host can still give ${wholeMib.value} MB`;
+  const leftMib = Math.max(0, wholeMib.value - comingMib);
+  if (more <= leftMib) return undefined;
+  return `${more} MB more are needed for it, and the host can still give ${leftMib} MB`;
 }
 
 /** Whether its limit is of no concern to the host. */

@@ -71,14 +71,20 @@ export function pveNotify(
         fields: { type: NAME, hostname: host },
       };
       const handed = await handOver(PERL, JSON.stringify(asked), env, stop);
-      if (!handed.ok) return { ok: false, said: plainText(handed.why, 300), fault: 'passing' };
       const taken = 'handed over to the notifications of this node';
+      // It may have told some targets already.
+      if (!handed.ok && handed.isCutOff) {
+        return { ok: true, said: taken, problem: `${plainText(handed.why, 200)}; ${UNSURE}` };
+      }
+      if (!handed.ok) return { ok: false, said: plainText(handed.why, 300), fault: 'passing' };
       // Some targets may have it: to send it again would tell those twice.
       if (!UNSENT.test(handed.said)) return { ok: true, said: taken };
       return { ok: true, said: taken, problem: plainText(handed.said, 300) };
     },
   };
 }
+
+const UNSURE = 'some targets may not have it';
 
 /** Half a character, where a text was cut, is none that Perl reads. */
 const wellFormed = (text: string): string => Buffer.from(text).toString();

@@ -18,9 +18,15 @@ export type HandedOver =
       /** What it wrote on its standard error output. */
       readonly said: string;
     }
-  | { readonly ok: false; readonly why: string };
+  | {
+      readonly ok: false;
+      readonly why: string;
+      /** It was at work, and ran out of time. */
+      readonly isCutOff: boolean;
+    };
 
 const TIME_LIMIT_MS = 20_000;
+const TOO_LONG = `it took more than ${TIME_LIMIT_MS / 1000} s`;
 const MAX_SAID = 1000;
 
 /**
@@ -46,10 +52,7 @@ export function handOver(
       end ??= why;
       if (child.pid !== undefined) tryToKill(child.pid);
     };
-    const timer = setTimeout(
-      endGroup(`it took more than ${TIME_LIMIT_MS / 1000} s`),
-      TIME_LIMIT_MS,
-    );
+    const timer = setTimeout(endGroup(TOO_LONG), TIME_LIMIT_MS);
     const onStop = endGroup('given up, since the daemon stops');
     const answer = (handed: HandedOver): void => {
       clearTimeout(timer);
@@ -57,7 +60,7 @@ export function handOver(
       resolve(handed);
     };
     child.once('error', (error) => {
-      answer({ ok: false, why: whyNotStarted(error, file, whereFrom) });
+      answer({ ok: false, why: whyNotStarted(error, file, whereFrom), isCutOff: false });
     });
     child.stderr.on('data', (chunk: Buffer) => {
       if (said.length < MAX_SAID) said += chunk.toString('utf8');
@@ -67,7 +70,7 @@ export function handOver(
       if (end === undefined && code === 0) return answer({ ok: true, said: said.trim() });
       const how = end ?? (signal === null ? `exit code ${code}` : `ended by ${signal}`);
       const words = said.trim() === '' ? '' : `: ${said.trim()}`;
-      answer({ ok: false, why: `${file} failed (${how})${words}` });
+      answer({ ok: false, why: `${file} failed (${how})${words}`, isCutOff: how === TOO_LONG });
     });
     // It may end without reading all of it, which its exit code then tells.
     child.stdin.on('error', () => {});

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { GroupReport, MemberReport } from '../core/groups/group-report.ts';
 import { ActionDialog } from './action-dialog.tsx';
@@ -41,7 +42,10 @@ function GroupCard({ group, ...acting }: ActingProps & { readonly group: GroupRe
       <header class="card-head">
         <h2>{label}</h2>
         <span class="muted">
-          clones of <a href={hrefOf({ view: 'guest', vmid: source })}>{source}</a>
+          clones of{' '}
+          <GuestLink vmid={source} isHere={node === undefined}>
+            {source}
+          </GuestLink>
           {node !== undefined && ` on ${node}`}
         </span>
       </header>
@@ -60,7 +64,7 @@ function GroupCard({ group, ...acting }: ActingProps & { readonly group: GroupRe
       <p>{standing}.</p>
       <Notes group={group} />
       <GroupActions group={group} {...acting} />
-      {members.length > 0 && <Members members={members} />}
+      {members.length > 0 && <Members members={members} isHere={node === undefined} />}
     </section>
   );
 }
@@ -126,7 +130,22 @@ const timesWords = (count: number): string => (count === 1 ? 'once' : `${count} 
 
 const percent = (value: number | null): string => (value === null ? '–' : `${value} %`);
 
-const Members = ({ members }: { readonly members: readonly MemberReport[] }) => (
+interface MembersProps {
+  readonly members: readonly MemberReport[];
+  readonly isHere: boolean;
+}
+
+interface GuestLinkProps {
+  readonly vmid: number;
+  readonly isHere: boolean;
+  readonly children: ComponentChildren;
+}
+
+/** The guests of the page are those of the first node: one of another has no view of its own. */
+const GuestLink = ({ vmid, isHere, children }: GuestLinkProps) =>
+  isHere ? <a href={hrefOf({ view: 'guest', vmid })}>{children}</a> : <span>{children}</span>;
+
+const Members = ({ members, isHere }: MembersProps) => (
   <table class="members">
     <thead>
       <tr>
@@ -144,9 +163,9 @@ const Members = ({ members }: { readonly members: readonly MemberReport[] }) => 
       {members.map(({ vmid, name, role, address, cpuPercent, memoryPercent, says }) => (
         <tr key={vmid}>
           <th scope="row">
-            <a href={hrefOf({ view: 'guest', vmid })}>
+            <GuestLink vmid={vmid} isHere={isHere}>
               <span class="muted number">{vmid}</span> {name}
-            </a>
+            </GuestLink>
           </th>
           <td>{role}</td>
           <td class="number">{address ?? '–'}</td>

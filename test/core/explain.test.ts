@@ -118,7 +118,7 @@ describe('a hold', () => {
     ],
     [
       { kind: 'held-back-lately' },
-      'it had to wait for memory at its limit lately, so it keeps its memory',
+      'it had to wait for memory lately, at its limit or its guard, so nothing is taken from it',
     ],
     [
       { kind: 'cpulimit', cpuLimit: 1.5 },

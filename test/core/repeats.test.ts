@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type DemandModel, newDemandModel } from '../../src/core/demand-model.ts';
 import { learnCores } from '../../src/core/learning.ts';
+import { forecastCores } from '../../src/core/policies/adaptive-cores.ts';
 import { repeatsOf } from '../../src/core/repeats.ts';
 import { saveDemandModels, takeDemandModels } from '../../src/core/saved-demand-models.ts';
 import { fc } from '../fast-check.ts';
@@ -94,6 +95,33 @@ describe('demand that comes again', () => {
     expect(repeatsOf(taught(once, surprise))).toBeDefined();
     expect(repeatsOf(taught(once, surprise + 15))).toBeUndefined();
     expect(repeatsOf(taught(once, surprise + HOURS(6.5)))).toBeDefined();
+  });
+
+  it('is not believed within the five minutes in which the surprise comes', () => {
+    const surprise = HOURS(7) + 30;
+    const brief: CoresAt = (minute) =>
+      minute >= surprise && minute < surprise + 2 ? 3.5 : bursts(60)(minute);
+    expect(repeatsOf(taught(brief, surprise, 1))).toBeDefined();
+    expect(repeatsOf(taught(brief, surprise + 3, 1))).toBeUndefined();
+  });
+
+  it('holds what would be no surprise, and is known of hosts of any size', () => {
+    const small = repeatsOf(taught((minute) => (minute % 60 < 10 ? 3.5 : 0.1), HOURS(7) + 30));
+    expect(small?.now).toBeGreaterThanOrEqual(0.5);
+    const large = repeatsOf(taught((minute) => (minute % 60 < 10 ? 300 : 0.6), HOURS(7)));
+    expect(large?.now).toBeGreaterThanOrEqual(300);
+  });
+
+  it('takes nothing that has to come back five minutes later', () => {
+    const before = Array.from({ length: 12 }, (_, at) => taught(bursts(60), HOURS(7) + 5 * at));
+    const model = before.find((one) => {
+      const { now = 9, soon = 0 } = repeatsOf(one) ?? {};
+      return now < 1 && soon > 3;
+    });
+    if (model === undefined) throw new Error('it is never foretold ten minutes before it comes');
+    const range = { min: 1, max: 8, quantum: 1 };
+    expect(forecastCores(model, 4, 0.6, range, 1).target).toBe(4);
+    expect(forecastCores(model, 8, 0.6, range, 1).target).toBe(4);
   });
 
   it('is let go of where it has stopped', () => {

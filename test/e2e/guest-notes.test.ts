@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { notesIn } from '../../src/core/guest-notes.ts';
@@ -83,6 +83,15 @@ it('is removed after a restart too, and by release --notes', async () => {
     stdout: 'Container 101 (ct101): its last change was removed from its notes.\n',
   });
   expect(notes(under)).toBe(TEXT);
+
+  const broken = fileOf(under, 'lxc', 101);
+  rmSync(broken);
+  mkdirSync(broken);
+  expect(await under.run(['release', '--notes'])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^Guest 101: its notes cannot be read: /),
+  });
+  rmSync(broken, { recursive: true });
 
   writeFileSync(fileOf(under, 'lxc', 101), before);
   under.configure(OFF);

@@ -183,6 +183,17 @@ describe('memory_guard', () => {
     expect(stage.at).toBe(956);
   });
 
+  it('of a program that was killed gives way too while nothing can be changed', async () => {
+    const stage = new Stage();
+    await stage.cycle();
+    expect(stage.at).toBe(940);
+    if (stage.life !== undefined) stage.life.guard = undefined;
+    stage.node.quorum = present(false);
+    stage.use(910);
+    await stage.cycle();
+    expect(stage.at).toBe(956);
+  });
+
   it('is set anew in another life of the container', async () => {
     const stage = new Stage();
     await stage.cycle();

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { milliseconds } from '../../src/core/units.ts';
 import type { Letter } from '../../src/notify/channel.ts';
 import { pveNotify } from '../../src/notify/pve-notify.ts';
@@ -91,6 +91,22 @@ describe('a notification of Proxmox VE', () => {
     });
     expect(one.sent()).toEqual([]);
     expect(existsSync(one.directory)).toBe(false);
+  });
+
+  it('that runs out of time counts as taken, since some targets may have it', async () => {
+    const one = node();
+    writeFileSync(join(one.root, 'bin/perl'), '#!/bin/sh\nexec sleep 600\n');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const sent = one.send();
+      vi.advanceTimersByTime(20_000);
+      expect(await sent).toEqual({
+        ...TAKEN,
+        problem: 'perl failed (it took more than 20 s); some targets may not have it',
+      });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is taken, and told as a problem, where a failure is only logged', async () => {

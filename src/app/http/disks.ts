@@ -87,7 +87,7 @@ function worldOf({ context, groupMemoryMib }: HttpService, loop: NodeLoop): Disk
     nonce: () => randomBytes(16).toString('hex'),
     room,
     whyNotGiven: (config, memoryMib) =>
-      whyNotGiven(world, loop.settings.hostPolicy, config, memoryMib),
+      whyNotGiven(world, loop.settings.hostPolicy, config, memoryMib, groupMemoryMib()),
     ignored: (config) => {
       const management = loop.settings.manage(config);
       return management.kind === 'ignored' ? management.because : undefined;

@@ -55,7 +55,8 @@ function settle(
     reservation.ended === 'broken' ||
     reservation.boot !== now.boot ||
     (reservation.ended === undefined &&
-      (reservation.pid !== undefined || view.cloneRuns(undefined) === false));
+      (reservation.pid !== undefined ||
+        (reservation.begun && view.cloneRuns(undefined) === false)));
   if (locked && cutOff && !isThere) {
     draft.step({ kind: 'unlock-source', vmid: policy.source, lock: 'disk' });
     return;

@@ -102,7 +102,7 @@ function following(
   const suitsSoon = suits(soon);
   if (suitsNow > has) return Math.max(suitsNow, suitsSoon);
   const falls = suitsSoon < suitsNow || has - suitsNow < 2 * quantum;
-  return falls && has <= max ? has : suitsNow;
+  return falls && has <= max ? has : Math.min(has, Math.max(suitsNow, suitsSoon));
 }
 
 type CostOf = (cores: number) => number;

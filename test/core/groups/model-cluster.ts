@@ -106,6 +106,8 @@ export class ModelCluster {
   /** What another may have of the memory of the host, those on their way counted. */
   hostHeadroomMib = 99_999;
   load = 1;
+  /** false: on another node, where a command ends with its line. */
+  unseenEnd: false | undefined;
   #pid = 100;
   #version = 0;
 
@@ -272,7 +274,7 @@ export class ModelCluster {
         lives,
         hostHeadroomMib: present(this.hostHeadroomMib),
         cloneRuns: (pid) =>
-          pid === undefined ? undefined : this.work.some((work) => work.pid === pid),
+          pid === undefined ? this.unseenEnd : this.work.some((work) => work.pid === pid),
       },
       state: this.state,
       ledger: newLedger(),

@@ -283,6 +283,23 @@ describe('a group', () => {
     expectClean(cluster);
   });
 
+  it('takes no lock off the source for a clone of its own that was never begun', () => {
+    const cluster = new ModelCluster();
+    cluster.unseenEnd = false;
+    cluster.look();
+    cluster.proceed(0);
+    cluster.proceed(0);
+    cluster.look();
+    const { reservation } = cluster.state;
+    if (reservation === undefined) throw new Error('nothing is reserved');
+    cluster.work.length = 0;
+    Object.assign(reservation, { begun: false, pid: undefined, ended: undefined });
+    cluster.box(SOURCE).lock = 'disk';
+    cluster.look();
+    expect(cluster.seen.map(({ kind }) => kind)).not.toContain('unlock-source');
+    expect(cluster.box(SOURCE)).toMatchObject({ lock: 'disk' });
+  });
+
   it('leaves the container of somebody else alone that has the id it had reserved', () => {
     const cluster = new ModelCluster();
     cluster.look();
