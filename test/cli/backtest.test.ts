@@ -27,6 +27,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
+interface Totals {
+  readonly cpu: { readonly slack: number };
+}
+
 class Heard extends Writable {
   text = '';
   override _write(chunk: unknown, _encoding: string, done: () => void): void {
@@ -105,6 +109,23 @@ describe('backtest', () => {
     const broken = await run(...argv);
     expect(broken.code).toBe(78);
     expect(broken.err).toContain('min_cores');
+  });
+
+  it('begins each day anew with --cold, and leaves out the first days with --after', async () => {
+    const file = join(directory, 'two-days.csv');
+    const rows = Array.from({ length: 576 }, (_, step) => {
+      return `${step * 300},a,${step < 288 ? 1 : 1.4},`;
+    });
+    writeFileSync(file, `time_s,container,cpu_cores,memory_mb\n${rows.join('\n')}\n`);
+    const slackWith = async (...options: readonly string[]): Promise<unknown> => {
+      const argv = ['backtest', '--trace', file, '--policy', 'classic', '--json', ...options];
+      const { policies } = JSON.parse((await run(...argv)).out) as { policies: Totals[] };
+      return policies[0]?.cpu.slack;
+    };
+    // Each begins with twice its median: 3 cores for both days, or 2 and 3.
+    expect(await slackWith()).toBeCloseTo(1 - 2.4 / 6, 5);
+    expect(await slackWith('--after', '1')).toBeCloseTo(1 - 1.4 / 3, 5);
+    expect(await slackWith('--cold')).toBeCloseTo(1 - 2.4 / 5, 5);
   });
 
   it('says what is wrong in a sentence', async () => {
