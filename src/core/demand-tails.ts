@@ -139,12 +139,25 @@ const logOdds = (sum: number, total: number, prior: number, priorTotal: number):
   return Math.log(share / (1 - share));
 };
 
+/** What each factor of the score counts; the score is linear in all of them. */
+export interface Weights {
+  /** The time above the level, by half-life. */
+  readonly above: readonly number[];
+  readonly rises: number;
+  readonly now: number;
+  readonly hour: number;
+  readonly slots: number;
+  readonly swing: number;
+  readonly reach: number;
+  readonly constant: number;
+}
+
 /**
  * Coefficients of the regression, fitted on the traces that `backtest` is tested with: each row a
  * slot and a number of cores, weighed as its starve is priced, by one over the swing. Fitted on one
  * half of the containers they did as well on the other half.
  */
-const WEIGHTS = {
+export const WEIGHTS: Weights = {
   above: [0.201, 0.054, 0.086],
   rises: 0.152,
   now: -6.18,
@@ -153,7 +166,7 @@ const WEIGHTS = {
   swing: 0.437,
   reach: -0.525,
   constant: -0.046,
-} as const;
+};
 /** The distance to what was wanted just now, and in the last hour, counts up to 15 %. */
 const NEAR = 0.15;
 const MOST_LOG_SLOTS = 6;
@@ -180,15 +193,34 @@ export function lately(model: DemandModel, now: number): Lately {
     hour,
     day: Math.max(hour, peakOfDay(model)),
     totals: FADES.map((fade) => (1 - fade ** slots) / (1 - fade)),
-    constant:
-      WEIGHTS.constant +
-      WEIGHTS.slots * Math.min(MOST_LOG_SLOTS, Math.log(Math.max(1, slots))) +
-      WEIGHTS.swing * Math.log(motion.swing),
+    constant: constantOf(model, motion, WEIGHTS),
   };
 }
 
-/** The probability, 0 to 1, that more than so many cores are wanted in the next five minutes. */
-export function riskAbove(model: DemandModel, cores: number, seen: Lately): number {
+const constantOf = ({ slots }: DemandModel, { swing }: Motion, weights: Weights): number =>
+  weights.constant +
+  weights.slots * Math.min(MOST_LOG_SLOTS, Math.log(Math.max(1, slots))) +
+  weights.swing * Math.log(swing);
+
+/** The same to be weighed otherwise. It has no field for the weights: each costs a decision. */
+export const weighedBy = (model: DemandModel, seen: Lately, weights: Weights): Lately => ({
+  ...seen,
+  constant: constantOf(model, seen, weights),
+});
+
+export type RiskAbove = (model: DemandModel, cores: number, seen: Lately) => number;
+
+/**
+ * The probability, 0 to 1, that more than so many cores are wanted in the next five minutes.
+ *
+ * @param weights others than the usual ones only with what `weighedBy` made of `seen` for them
+ */
+export function riskAbove(
+  model: DemandModel,
+  cores: number,
+  seen: Lately,
+  weights: Weights = WEIGHTS,
+): number {
   const { tails } = model;
   const { totals } = seen;
   const place = (Math.log2(cores) - LOWEST_DOUBLING) * PER_DOUBLING;
@@ -197,14 +229,14 @@ export function riskAbove(model: DemandModel, cores: number, seen: Lately): numb
   for (let index = 0; index < FADES.length; index += 1) {
     const total = totals[index] ?? 0;
     const above = sumAt(tails, index * LEVELS, place);
-    score += (WEIGHTS.above[index] ?? 0) * logOdds(above, total, 0.02, 0.5);
+    score += (weights.above[index] ?? 0) * logOdds(above, total, 0.02, 0.5);
     // The last one, with the longest half-life, is that of the rises.
     timeBelow = Math.max(0, total - above);
   }
-  score += WEIGHTS.rises * logOdds(sumAt(tails, RISES, place), timeBelow, 0.05, 2);
-  score += WEIGHTS.now * distance(cores, seen.now);
-  score += WEIGHTS.hour * distance(cores, seen.hour);
-  score += WEIGHTS.reach * Math.log(Math.max(LEAST_CORES, cores - seen.now) / seen.stride);
+  score += weights.rises * logOdds(sumAt(tails, RISES, place), timeBelow, 0.05, 2);
+  score += weights.now * distance(cores, seen.now);
+  score += weights.hour * distance(cores, seen.hour);
+  score += weights.reach * Math.log(Math.max(LEAST_CORES, cores - seen.now) / seen.stride);
   return 1 / (1 + Math.exp(-score));
 }
 

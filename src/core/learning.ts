@@ -1,7 +1,7 @@
 import type { UseSample } from './cooldown.ts';
 import type { Forecast } from './decision.ts';
 import { type DemandModel, learn, newDemandModel, peakOfDay } from './demand-model.ts';
-import { fillDemandTails, TAIL_LEVELS } from './demand-tails.ts';
+import { fillDemandTails, type RiskAbove, TAIL_LEVELS } from './demand-tails.ts';
 import type { CpuUsage, MemoryUsage } from './observation.ts';
 import { forecastCores } from './policies/adaptive-cores.ts';
 import { forecastMemory } from './policies/adaptive-memory.ts';
@@ -57,13 +57,22 @@ export interface Ask extends Range {
   readonly stepFactor: number;
 }
 
-/** undefined: too little is known. A saturated container wants its day's peak, or twice as much. */
-export function coresForecast(record: Learning, cpu: CpuUsage, ask: Ask): Forecast | undefined {
+/**
+ * undefined: too little is known. A saturated container wants its day's peak, or twice as much.
+ *
+ * @param risk in place of the usual one, in the lab
+ */
+export function coresForecast(
+  record: Learning,
+  cpu: CpuUsage,
+  ask: Ask,
+  risk?: RiskAbove,
+): Forecast | undefined {
   const model = known(record.model);
   if (model === undefined) return undefined;
   const wanted = Math.max(cpu.used, cpu.demand);
   const least = isSaturated(cpu) ? Math.max(cpu.allowed * 2, peakOfDay(model)) : wanted;
-  return forecastCores(model, ask.has, Math.max(wanted, least), ask, ask.stepFactor);
+  return forecastCores(model, ask.has, Math.max(wanted, least), ask, ask.stepFactor, risk);
 }
 
 /** @param swapMib what its swap can still take */

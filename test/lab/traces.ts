@@ -15,7 +15,11 @@ export const PART = 'google-2011-part';
 
 export async function recorded(name: string): Promise<readonly Demand[]> {
   const here = new URL(`../fixtures/${name}.csv`, import.meta.url).pathname;
-  const read = await readTrace(name === PART ? here : `${SHARED}${name}.csv`);
+  return readDemands(name === PART ? here : `${SHARED}${name}.csv`);
+}
+
+export async function readDemands(path: string): Promise<readonly Demand[]> {
+  const read = await readTrace(path);
   if (!read.ok) throw new Error(read.problems.join('\n'));
   return read.trace.series.map(({ name: container, cpuCores, memoryMib }) =>
     made(container, cpuCores, memoryMib.length > 0 ? memoryMib : undefined),

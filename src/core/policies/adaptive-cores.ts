@@ -1,6 +1,6 @@
 import type { Forecast, Repeats } from '../decision.ts';
 import { type DemandModel, peakOfSlots, SLOTS_AN_HOUR } from '../demand-model.ts';
-import { type Lately, lately, riskAbove } from '../demand-tails.ts';
+import { type Lately, lately, type RiskAbove, riskAbove } from '../demand-tails.ts';
 import { roundUp } from '../guards.ts';
 import { repeatsOf } from '../repeats.ts';
 import { priceFactor, type Range } from './forecast-verdict.ts';
@@ -37,6 +37,7 @@ const priceOf = ({ swing, mean }: Lately, stepFactor: number): number =>
  * good.
  *
  * @param wanted what it wants at this moment; never is it given less
+ * @param risk how likely more is wanted; the lab tries others in its place
  */
 export function forecastCores(
   model: DemandModel,
@@ -44,18 +45,19 @@ export function forecastCores(
   wanted: number,
   range: Range,
   stepFactor: number,
+  risk: RiskAbove = riskAbove,
 ): Forecast {
   const seen = lately(model, wanted);
   const price = priceOf(seen, stepFactor);
   const repeats = repeatsOf(model);
   const target =
     repeats === undefined
-      ? weighed(model, { has, wanted, seen, price, range })
+      ? weighed(model, { has, wanted, seen, price, range, risk })
       : following(repeats, has, wanted, range);
   return {
     target,
-    riskNow: riskAbove(model, has, seen),
-    riskThen: riskAbove(model, target, seen),
+    riskNow: risk(model, has, seen),
+    riskThen: risk(model, target, seen),
     hoursLearnt: model.slots / SLOTS_AN_HOUR,
     peakOfDay: seen.day,
     repeats,
@@ -68,17 +70,19 @@ interface Weighing {
   readonly seen: Lately;
   readonly price: number;
   readonly range: Range;
+  readonly risk: RiskAbove;
 }
 
 /** What costs least, by itself and by its risk. */
-function weighed(model: DemandModel, { has, wanted, seen, price, range }: Weighing): number {
+function weighed(model: DemandModel, weighing: Weighing): number {
+  const { has, wanted, seen, range } = weighing;
   const { min, max, quantum } = range;
-  const costOf = costAt(model, seen, price);
+  const costOf = costAt(model, seen, weighing);
   let target = cheapest(costOf, seen, range);
   if (target < has) {
     // The peak of the hour holds that of the last slots already.
     const calm = { ...seen, now: Math.max(wanted, peakOfSlots(model, CALM_SLOTS)) };
-    target = Math.max(target, Math.min(has, cheapest(costAt(model, calm, price), calm, range)));
+    target = Math.max(target, Math.min(has, cheapest(costAt(model, calm, weighing), calm, range)));
   }
   const least = Math.min(max, Math.max(min, roundUp(wanted, quantum)));
   const isNear = Math.abs(target - has) < has * LEAST_CHANGE;
@@ -109,9 +113,9 @@ type CostOf = (cores: number) => number;
 
 /** What so many cores cost by themselves, and by the risk that they are too few. */
 const costAt =
-  (model: DemandModel, seen: Lately, price: number): CostOf =>
+  (model: DemandModel, seen: Lately, { price, risk }: Weighing): CostOf =>
   (cores) =>
-    cores + price * riskAbove(model, cores, seen);
+    cores + price * risk(model, cores, seen);
 
 function cheapest(costOf: CostOf, seen: Lately, { min, max, quantum }: Range): number {
   let best = Math.max(min, quantum, roundUp(seen.now, quantum));
