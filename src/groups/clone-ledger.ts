@@ -33,8 +33,11 @@ export const newEntry = ({ node, clock }: DiskWorld, vmid: Vmid, nonce: string):
   identity: undefined,
 });
 
-const isYoung = ({ clock }: DiskWorld, { madeS }: LedgerMember): boolean =>
-  clock.wallMs() / 1000 - madeS < LONGEST_CLONE_S;
+/** Whether it may still be copied. */
+export const isYoung = (
+  { clock }: Pick<DiskWorld, 'clock'>,
+  { madeS }: Pick<LedgerMember, 'madeS'>,
+): boolean => clock.wallMs() / 1000 - madeS < LONGEST_CLONE_S;
 
 /** Whether no node of the cluster has it: one that was migrated comes back. */
 export function isGone(world: DiskWorld, vmid: Vmid): boolean {

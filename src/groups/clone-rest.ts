@@ -1,35 +1,59 @@
 import { guestInside, guestLabel, toolOf } from '../core/guest-words.ts';
+import type { Reading } from '../core/reading.ts';
 import type { GuestNow } from '../node/port.ts';
-import { asSeenWhole, clonesOnRecord, editClones } from './clone-ledger.ts';
+import { asSeenWhole, clonesOnRecord, editClones, isYoung } from './clone-ledger.ts';
 import { dropSnapshot } from './clone-snapshots.ts';
 import { change, type DiskContext, lookAt, named, record } from './disk-plan.ts';
 
 /** What is still to be done for clones: of a daemon that ended meanwhile, and of what stays off. */
 
+/** Nobody asks for what was left by others, who may be gone. */
+const ITSELF = 'lxc-autoscale';
+
 /**
- * Takes in what a former life of this program has begun: a clone that is whole by now, and the
- * snapshots of all others. It is done before each clone, and after the start.
+ * Takes in what was begun earlier and not ended: a clone that is whole by now, and the snapshots of
+ * all others. It is done before each clone, and after the start. Returns false if one is still
+ * under way, so that it is to be done again.
  */
-export async function settleClones(context: DiskContext): Promise<void> {
-  const { world, by } = context;
+export async function settleClones(asked: Omit<DiskContext, 'by'>): Promise<boolean> {
+  const context = { ...asked, by: ITSELF };
+  const { world } = context;
   const ledger = clonesOnRecord(world);
-  if (!ledger.ok) return;
+  if (!ledger.ok) return true;
+  let isOver = true;
   for (const entry of ledger.value.members.values()) {
     if (entry.identity !== undefined) continue;
     const seen = await lookAt(world, entry.vmid);
     const whole = seen.ok ? asSeenWhole(world, entry) : seen;
+    if (isUnderWay(world, seen, entry)) isOver = false;
     if (!seen.ok || !whole.ok) continue;
+    const off = await keepOff(context, seen.value);
+    // From its identity on nothing takes it in again.
+    if (context.stop.aborted) return false;
     const problem = editClones(world, ({ members }) => members.set(entry.vmid, whole.value));
-    const says = `${named(seen.value)} is the clone that was begun before the last start.`;
+    const says = `${named(seen.value)} is a clone that was begun earlier, and is whole now.`;
     const what = { step: 'clone', guest: seen.value, says, facts: { vm_id: entry.vmid } } as const;
-    const off = problem ?? (await keepOff(context, seen.value));
-    record(world, what, by, { status: 'confirmed', note: off });
+    record(world, what, ITSELF, { status: 'confirmed', note: problem ?? off });
   }
-  for (const { name, source } of ledger.value.snapshots.values()) {
+  const snapshots = [...ledger.value.snapshots.values()];
+  for (const one of snapshots) {
+    if (isUnderWay(world, await lookAt(world, one.source), one)) isOver = false;
+  }
+  // What fails is told once, and not each time that others are waited for.
+  if (!isOver) return false;
+  for (const { name, source } of snapshots) {
     const left = await dropSnapshot(context, source, name, true);
     if (left !== undefined) world.log.warn(left, { component: 'http', vmid: source });
   }
+  return true;
 }
+
+/** Whether a guest may be locked since a clone or a snapshot of it is being made. */
+const isUnderWay = (
+  world: DiskContext['world'],
+  seen: Reading<GuestNow>,
+  made: { readonly madeS: number },
+): boolean => seen.ok && seen.value.config.lock !== undefined && isYoung(world, made);
 
 const isOff = (value = '0'): boolean => /^(?:0|no|off|false)$/i.test(value);
 

@@ -141,18 +141,20 @@ async function clone(
   const blind = await world.look();
   if (blind !== undefined) return failed(`what came of it cannot be seen: ${blind}`);
   const whole = asSeenWhole(world, entry);
-  if (!made.ok || !whole.ok) {
-    return cut(`the clone ${vmid} failed: ${made.ok ? whole.ok || whole.detail : made.why}`);
+  if (!whole.ok) return cut(`the clone ${vmid} failed: ${made.ok ? whole.detail : made.why}`);
+  const notes = [made.ok ? undefined : `It is whole, though its command failed: ${made.why}.`];
+  if (!context.stop.aborted) notes.push(snapshot && (await dropSnapshot(context, from, snapshot)));
+  // From its identity on nothing takes it in again, and it would start with the host for good.
+  if (context.stop.aborted) notes.push(LEFT_TO_NEXT);
+  else {
+    notes.push(editClones(world, ({ members }) => members.set(vmid, whole.value)));
+    notes.push(...(await settledIn(context, vmid, starts)));
   }
-  const kept = editClones(world, ({ members }) => members.set(vmid, whole.value));
-  const notes = [
-    kept,
-    snapshot && (await dropSnapshot(context, from, snapshot)),
-    ...(await settledIn(context, vmid, starts)),
-  ];
   const said = notes.filter((note) => note !== undefined);
   return { ok: true, note: said.length === 0 ? undefined : said.join(' ') };
 }
+
+const LEFT_TO_NEXT = 'The program is about to stop; its next start takes the clone in.';
 
 async function whyNotCopied(
   world: DiskWorld,

@@ -23,7 +23,7 @@ export interface DiskWorld
     GroupWorld,
     'backups' | 'clock' | 'cluster' | 'guests' | 'journal' | 'log' | 'notOurs'
   > {
-  readonly eyes: Pick<GroupEyes, 'isIdFree' | 'storageRoom'>;
+  readonly eyes: Pick<GroupEyes, 'isIdFree' | 'storageRooms'>;
   readonly hands: Pick<GroupHands, 'run'>;
   /** The name of this node. */
   readonly node: string;

@@ -69,7 +69,7 @@ async function grow(
 ): Promise<DiskEnd> {
   const { world } = context;
   const { vmid, kind } = planned.config;
-  const room = await world.eyes.storageRoom(storage, vmid);
+  const room = (await world.eyes.storageRooms(vmid))(storage);
   if (!room.ok) return failed(`the room on ${storage} is not known: ${room.detail}`);
   const { freeMib, thin } = room.value;
   if (!thin && freeMib < gib * GIB) return failed(`${storage} has ${sizeWords(freeMib)} left`);

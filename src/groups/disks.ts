@@ -49,7 +49,7 @@ export class Disks {
       code,
       why,
     });
-    const context = this.#contextOf(by);
+    const context = { ...this.#context, by };
     const plan = this.#whyNot() ?? planOf(context, wish);
     if (!plan.ok) return refused('refused', plan.why);
     const { says, facts } = plan;
@@ -63,12 +63,11 @@ export class Disks {
     return this.#alone(() => this.#carryOut(context, wish, plan));
   }
 
-  /** Takes in what a former life has begun; false: it cannot be done now. */
+  /** Takes in what a former life has begun; false: it cannot be done now, or not all of it. */
   async settle(): Promise<boolean> {
     const whyNot = this.#whyNot()?.why ?? this.#whyUnrecordable();
     if (whyNot !== undefined || this.#work !== undefined) return false;
-    await this.#alone(() => settleClones(this.#contextOf('lxc-autoscale')));
-    return true;
+    return this.#alone(() => settleClones(this.#context));
   }
 
   /**
@@ -83,11 +82,11 @@ export class Disks {
     this.#world.log.info('A disk or clone is under way; it is left to finish.', about);
   }
 
-  #contextOf(by: string): DiskContext {
+  get #context(): Omit<DiskContext, 'by'> {
     const keep = (memoryMib: number): void => {
       this.#comingMib = memoryMib;
     };
-    return { world: this.#world, by, stop: this.#stop.signal, keep };
+    return { world: this.#world, stop: this.#stop.signal, keep };
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {

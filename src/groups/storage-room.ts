@@ -31,12 +31,13 @@ export function copyNeeds({ values, sizes }: GuestNow): Reading<readonly CopyNee
 
 /** Why a copy has no room, as a sentence that goes on; undefined: it has. */
 export async function whyNoRoom(
-  eyes: Pick<GroupEyes, 'storageRoom'>,
+  eyes: Pick<GroupEyes, 'storageRooms'>,
   source: Vmid,
   needs: readonly CopyNeed[],
 ): Promise<string | undefined> {
+  const roomOn = await eyes.storageRooms(source);
   for (const { storage, mib, rootMib } of needs) {
-    const room = await eyes.storageRoom(storage, source);
+    const room = roomOn(storage);
     if (!room.ok) return `the room on ${storage} is not known: ${room.detail}`;
     const { freeMib, thin, sourceUsedMib = rootMib } = room.value;
     const needMib = thin ? mib - rootMib + Math.min(rootMib, sourceUsedMib) : mib;

@@ -353,7 +353,8 @@ export interface GroupHands {
 export interface GroupEyes {
   /** Whether nobody in the cluster has the id. */
   isIdFree(vmid: Vmid): Promise<Reading<boolean>>;
-  storageRoom(storage: string, source: Vmid): Promise<Reading<StorageRoom>>;
+  /** Asked for once; then the room of each storage can be told. */
+  storageRooms(source: Vmid): Promise<(storage: string) => Reading<StorageRoom>>;
   /** The IPv4 address that a running container has got by DHCP. */
   addressOf(vmid: Vmid): Promise<Reading<string>>;
   /** IPv4 addresses of this node, with the broadcast addresses of its networks. */

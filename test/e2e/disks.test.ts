@@ -280,7 +280,7 @@ describe('a clone', () => {
     expect(under.backups(104)).toHaveLength(copies + 1);
     expect(disksIn(under)).toContain('done clone confirmed');
     expect(under.conf(105)).toMatch(/^onboot: 0$/m);
-    expect(under.log()).toContain('is the clone that was begun before the last start');
+    expect(under.log()).toContain('is a clone that was begun earlier, and is whole now');
     expect((await scale('DELETE', '/clone/delete', { vm_id: 105 })).status).toBe(200);
   });
 
@@ -295,8 +295,16 @@ describe('a clone', () => {
     expect(await cut).toBe('cut');
     expect(under.log()).toContain('A disk or clone is under way; it is left to finish.');
     await until(() => !/^lock:/m.test(under.conf(105)) && /^rootfs:/m.test(under.conf(105)));
+    // As if it were still copied.
+    edit(under, 104, (text) => `lock: disk\n${text}`);
+    edit(under, 105, (text) => `lock: create\n${text}`);
+    const before = disksIn(under);
     await again();
+    expect(disksIn(under)).toEqual(before);
+    for (const vmid of [105, 104]) edit(under, vmid, (text) => text.replace(/^lock: .*\n/m, ''));
     await until(() => disksIn(under).at(-1) === 'done delete-snapshot confirmed');
+    expect(under.log()).not.toContain('is left: Container 104');
+    expect(under.conf(105)).toMatch(/^onboot: 0$/m);
     expect(commands().filter((line) => line.startsWith('pct start'))).toEqual([]);
     expect((await scale('DELETE', '/clone/delete', { vm_id: 105 })).status).toBe(200);
   });

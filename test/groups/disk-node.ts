@@ -155,10 +155,10 @@ export class DiskNode {
       },
       eyes: {
         isIdFree: async () => present(true),
-        storageRoom: async (storage) => {
+        storageRooms: async () => {
           this.meanwhile();
           const much = { freeMib: mib(1_000_000), thin: true, sourceUsedMib: undefined };
-          return present(this.rooms[storage] ?? much);
+          return (storage) => present(this.rooms[storage] ?? much);
         },
       },
       hands: { run: (command) => this.#run(command) },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { mib } from '../../src/core/units.ts';
+import type { GroupCommand } from '../../src/node/port.ts';
 import { DiskNode, FAILED, WEB } from './disk-node.ts';
 
 /** What may have changed between a plan and its command, and what is only seen afterwards. */
@@ -211,8 +212,13 @@ describe('a clone', () => {
     );
     const slow = { freeMib: mib(10_000), thin: false, sourceUsedMib: mib(10) };
     node.rooms = { slow };
+    let asked = 0;
+    node.meanwhile = () => {
+      asked += 1;
+    };
     const why = 'the storage slow has 10000 MB left, and it needs 12288 MB';
     expect(await node.ask(CLONE)).toMatchObject({ ok: false, why: `Container 104: ${why}` });
+    expect(asked).toBe(1);
     node.rooms = { slow: { ...slow, thin: true } };
     expect(await node.ask(CLONE)).toMatchObject({ ok: false, why: `Container 104: ${why}` });
     node.edit(104, (text) => text.replace('/b,size=6G', '/b'));
@@ -286,6 +292,21 @@ describe('a clone', () => {
     });
   });
 
+  it('that is whole was made, though its command ended badly', async () => {
+    const node = new DiskNode();
+    node.instead = (command) => {
+      if (command.kind !== 'clone') return undefined;
+      node.does(command);
+      return FAILED('pct clone 104 took longer than 3600 s');
+    };
+    expect(await node.ask(CLONE)).toMatchObject({
+      ok: true,
+      note: 'It is whole, though its command failed: pct clone 104 took longer than 3600 s.',
+    });
+    expect(node.kinds).toEqual(['snapshot 104', 'clone 105', 'delete-snapshot 104', 'start 105']);
+    expect(await node.ask(DESTROY)).toMatchObject({ ok: true });
+  });
+
   it('that is to be left alone is not destroyed', async () => {
     const node = stopped();
     await node.ask(CLONE);
@@ -328,9 +349,111 @@ describe('a program that ended while a clone was made', () => {
     expect(await node.ask(CLONE)).toMatchObject({ code: 'refused' });
     node.events.length = 0;
     expect(await node.again().settle()).toBe(true);
-    expect(node.kinds.slice(2)).toEqual(['delete-snapshot 104']);
-    expect(statuses(node)).toEqual(['104 delete-snapshot asked', '104 delete-snapshot confirmed']);
-    expect(node.events[0]?.details).toMatchObject({ snapshot_name: SNAPSHOT });
+    expect(node.kinds.slice(2)).toEqual(['set 105', 'delete-snapshot 104']);
+    expect(statuses(node)).toEqual([
+      '105 clone confirmed',
+      '104 delete-snapshot asked',
+      '104 delete-snapshot confirmed',
+    ]);
+    expect(node.events.at(-1)?.details).toMatchObject({ snapshot_name: SNAPSHOT });
+    expect(node.conf(105)).toContain('onboot: 0');
+    expect(node.clones).toEqual([expect.objectContaining({ vmid: 105, state: 'new' })]);
+  });
+
+  it('while the snapshot is removed begins nothing more either', async () => {
+    const node = new DiskNode();
+    let ended = Promise.resolve();
+    node.instead = ({ kind }) => {
+      if (kind === 'delete-snapshot') ended = node.disks.end(Promise.resolve());
+      return undefined;
+    };
+    expect(await node.ask(CLONE)).toMatchObject({
+      ok: true,
+      note: 'The program is about to stop; its next start takes the clone in.',
+    });
+    await ended;
+    expect(await node.again().settle()).toBe(true);
+    expect(node.kinds).toEqual(['snapshot 104', 'clone 105', 'delete-snapshot 104', 'set 105']);
+  });
+
+  it('takes the clone in with a later start if it ends again meanwhile', async () => {
+    const { node, goOn, answer } = await cut();
+    goOn();
+    await answer;
+    const disks = node.again();
+    let ended = Promise.resolve();
+    node.instead = ({ kind }) => {
+      if (kind !== 'set') return undefined;
+      ended = disks.end(Promise.resolve());
+      return FAILED('it was stopped');
+    };
+    expect(await disks.settle()).toBe(false);
+    await ended;
+    expect(node.conf(105)).toContain('onboot: 1');
+    node.instead = () => undefined;
+    expect(await node.again().settle()).toBe(true);
+    expect(node.conf(105)).toContain('onboot: 0');
+  });
+
+  it('waits for a clone that is still copied, and takes it in then', async () => {
+    const { node } = await cut();
+    node.does(node.commands.at(-1) ?? never());
+    node.edit(105, (text) => `lock: create\n${text}`);
+    node.edit(104, (text) => `lock: disk\n${text}`);
+    node.lines.length = 0;
+    const disks = node.again();
+    expect(await disks.settle()).toBe(false);
+    expect(node.clones).toEqual([expect.objectContaining({ vmid: 105, state: 'cloning' })]);
+    node.edit(105, (text) => text.replace('lock: create\n', ''));
+    expect(await disks.settle()).toBe(false);
+    expect(node.lines.join('\n')).not.toContain('is left');
+    node.edit(104, (text) => text.replace('lock: disk\n', ''));
+    expect(await disks.settle()).toBe(true);
+    expect(node.clones).toEqual([expect.objectContaining({ vmid: 105, state: 'new' })]);
+  });
+
+  it('waits for a locked clone whose source is not locked', async () => {
+    const { node } = await cut();
+    node.does(node.commands.at(-1) ?? never());
+    node.edit(105, (text) => `lock: create\n${text}`);
+    const before = node.kinds.length;
+    expect(await node.again().settle()).toBe(false);
+    expect(node.kinds.slice(before)).toEqual([]);
+    node.edit(105, (text) => text.replace('lock: create\n', ''));
+    expect(await node.disks.settle()).toBe(true);
+    expect(node.kinds.slice(before)).toEqual(['set 105', 'delete-snapshot 104']);
+  });
+
+  it('waits for the snapshot of its clone too, which is not there yet', async () => {
+    const { node } = await cut();
+    node.does({ kind: 'delete-snapshot', name: SNAPSHOT, vmid: 104 } as GroupCommand);
+    node.edit(104, (text) => `lock: snapshot\n${text}`);
+    expect(await node.again().settle()).toBe(false);
+    expect(readFileSync(node.ledgerPath, 'utf8')).toContain(SNAPSHOT);
+  });
+
+  it('waits for no clone and no source that are locked for hours', async () => {
+    const { node } = await cut();
+    node.does(node.commands.at(-1) ?? never());
+    for (const vmid of [104, 105]) node.edit(vmid, (text) => `lock: disk\n${text}`);
+    node.nowS += 8000;
+    expect(await node.again().settle()).toBe(true);
+    expect(node.lines.at(-1)).toContain(`The snapshot ${SNAPSHOT} of 104 is left: Container 104`);
+  });
+
+  it('says of nobody that they have asked for the clone of another', async () => {
+    const { node } = await cut();
+    node.does(node.commands.at(-1) ?? never());
+    node.events.length = 0;
+    const says = 'Container 105 (c) is a clone that was begun earlier, and is whole now.';
+    node.wait = () => undefined;
+    node.again();
+    expect(await node.ask({ ...CLONE, newVmid: 106 })).toMatchObject({ ok: true });
+    expect(node.lines.some((line) => line.includes(says))).toBe(true);
+    const asked = node.events.map(({ vmid, details }) => [vmid, details['asked_by']]);
+    expect(asked.filter(([vmid]) => vmid === 105)).toEqual([[105, 'lxc-autoscale']]);
+    expect(asked).toContainEqual([104, 'lxc-autoscale']);
+    expect(asked).toContainEqual([104, 'api:test']);
   });
 
   it('and was killed takes in the clone that nobody has started', async () => {

@@ -36,7 +36,7 @@ export interface HttpApp {
   recorded(event: JournalEvent, node: string): void;
   /** Memory of the host for a guest that is about to run, since somebody has asked for it. */
   readonly comingMib: number;
-  /** Takes in what a former life has begun of clones; false: it cannot be done now. */
+  /** Takes in what a former life has begun of clones; false: not now, or not all of it. */
   settle(): Promise<boolean>;
   /** Ends what is told as it happens; the listener is about to be closed. */
   stop(): void;

@@ -35,7 +35,7 @@ function disksOf(service: HttpService): Disks {
   return disks;
 }
 
-/** Takes in what a former life of the program has begun; false: it cannot be done now. */
+/** Takes in what a former life of the program has begun; false: not now, or not all of it. */
 export async function settleDisks(service: HttpService): Promise<boolean> {
   const [{ config, settings }] = service.nodes();
   if (settings.dryRun || isAway(config, service.context)) return true;

@@ -224,7 +224,9 @@ function wrongWords(issue: z.core.$ZodIssue): string {
     case 'unrecognized_keys':
       return `has what is not known here: ${issue.keys.join(', ').slice(0, 200)}`;
     case 'too_small':
-      return `is too small; allowed: from ${issue.minimum}`;
+      return issue.origin === 'string'
+        ? `is too short; allowed: from ${issue.minimum} characters`
+        : `is too small; allowed: from ${issue.minimum}`;
     case 'too_big':
       return issue.origin === 'string'
         ? `is too long; allowed: up to ${issue.maximum} characters`

@@ -244,6 +244,11 @@ it.each([
   ['guests/101/cores', { cores: '5' }, 'cores of the body must be of the type number'],
   ['guests/101/cores', { cores: 1.5 }, 'cores of the body must be a whole number'],
   ['guests/101/cores', { cores: 0 }, 'cores of the body is too small; allowed: from 1'],
+  [
+    'login',
+    { user: 'root@pam', password: '' },
+    'password of the body is too short; allowed: from 1 characters',
+  ],
   ['guests/101/memory', { memory: 1024, now: true }, 'the body has what is not known here: now'],
   ['guests/101/pause', {}, 'minutes of the body must be of the type'],
   [

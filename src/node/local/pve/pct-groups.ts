@@ -109,9 +109,10 @@ export function groupTools(backend: GroupBackend): GroupEyes & GroupHands {
       if (answer.ok) return present(isId(answer.value, vmid));
       return why === 'exists' ? present(false) : answer;
     },
-    async storageRoom(storage, source) {
+    async storageRooms(source) {
       const { answer } = await query(['/cluster/resources']);
-      return answer.ok ? storageRoomIn(answer.value, nodeName(), storage, source) : answer;
+      return (storage) =>
+        answer.ok ? storageRoomIn(answer.value, nodeName(), storage, source) : answer;
     },
     async addressOf(vmid) {
       const { answer } = await query([`/nodes/${nodeName()}/lxc/${vmid}/interfaces`]);
