@@ -396,7 +396,10 @@ class Life {
       .catch(() => {});
   }
 
-  /** The very last that went may still stand in a scrape from before. */
+  /**
+   * The very last that went may still stand in a scrape from before. In the state, a list of plain
+   * numbers is one of demand.
+   */
   remembered(): readonly number[] {
     const state = filesOf(this.#node.root, 'var/lib/lxc_autoscale/state.json')[0]?.text() ?? '';
     return this.gone
@@ -404,7 +407,7 @@ class Life {
       .filter(
         (vmid) =>
           this.#lastScrape.includes(`"${vmid}"`) ||
-          state.includes(`[${vmid},`) ||
+          state.includes(`[${vmid},{`) ||
           state.includes(`"${vmid}/`),
       );
   }
