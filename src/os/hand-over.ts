@@ -22,7 +22,7 @@ export type HandedOver =
       readonly ok: false;
       readonly why: string;
       /** It was at work, and ran out of time. */
-      readonly isCutOff: boolean;
+      readonly isCutOff?: true;
     };
 
 const TIME_LIMIT_MS = 20_000;
@@ -60,7 +60,7 @@ export function handOver(
       resolve(handed);
     };
     child.once('error', (error) => {
-      answer({ ok: false, why: whyNotStarted(error, file, whereFrom), isCutOff: false });
+      answer({ ok: false, why: whyNotStarted(error, file, whereFrom) });
     });
     child.stderr.on('data', (chunk: Buffer) => {
       if (said.length < MAX_SAID) said += chunk.toString('utf8');
@@ -70,7 +70,8 @@ export function handOver(
       if (end === undefined && code === 0) return answer({ ok: true, said: said.trim() });
       const how = end ?? (signal === null ? `exit code ${code}` : `ended by ${signal}`);
       const words = said.trim() === '' ? '' : `: ${said.trim()}`;
-      answer({ ok: false, why: `${file} failed (${how})${words}`, isCutOff: how === TOO_LONG });
+      const cutOff = how === TOO_LONG && { isCutOff: true as const };
+      answer({ ok: false, why: `${file} failed (${how})${words}`, ...cutOff });
     });
     // It may end without reading all of it, which its exit code then tells.
     child.stdin.on('error', () => {});
